@@ -1,0 +1,65 @@
+# make demo | make test: all that a fresh checkout needs is python3 >= 3.11 and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+.PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill clean
+
+demo: install
+	$(BIN)/barfield demo --headless
+
+install: $(INSTALLED)
+
+install-dev: $(INSTALLED_DEV)
+
+test: install-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m "not open3d"
+	$(BIN)/python -m pytest -q -m open3d || test $$? -eq 5 # 5: no such tests
+
+bench-sfm: install-dev
+	$(BIN)/python -m tests.bench.bench_sfm
+
+bench-ba: install-dev
+	$(BIN)/python -m tests.bench.bench_bundle
+
+bench-retrieval: install-dev
+	$(BIN)/python -m tests.bench.bench_retrieval
+
+bench-matching: install-dev
+	$(BIN)/python -m tests.bench.bench_matching
+
+bench-kill: install-dev
+	$(BIN)/python -m tests.bench.bench_kill
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './runs/*' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "barfield needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) --version 2>&1`."; \
+	  echo "Install it (Debian, Ubuntu: apt install python3.11 python3.11-venv),"; \
+	  echo "or name another one: make PYTHON=/path/to/python3 install"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments."; \
+	  echo "Install its venv package (Debian, Ubuntu: apt install python3-venv)."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and by itself: then pip takes the build that its index settings prefer (CPU or CUDA).
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -q -c constraints.txt '$(TORCH)'
+	$(PIP) install -q -c constraints.txt -e .
+	@touch $@
+
+$(INSTALLED_DEV): pyproject.toml constraints.txt | $(INSTALLED)
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@touch $@
