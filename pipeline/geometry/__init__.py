@@ -1,0 +1,1 @@
+"""Small pure functions on cameras and points; imports only numpy and scipy."""
