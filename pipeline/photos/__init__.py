@@ -1,0 +1,1 @@
+"""Photographs in: reading, EXIF, camera grouping, masks, key frames of a video."""
