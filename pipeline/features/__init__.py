@@ -1,0 +1,1 @@
+"""SIFT keypoints and descriptors."""
