@@ -1,0 +1,1 @@
+"""Incremental structure from motion: tracks, resection, triangulation, bundle adjustment."""
