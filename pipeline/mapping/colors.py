@@ -1,0 +1,35 @@
+"""Colours of the keypoints, and through them of the points."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future
+
+import numpy as np
+
+from pipeline.geometry.arrays import Float64s, UInt8s
+from pipeline.photos.reading import read_rgb
+from pipeline.products import Photo, PhotoIndex
+
+
+class KeypointColors:
+    """Colours of the keypoints, read while the model grows: mapping keeps one core busy at most."""
+
+    def __init__(
+        self, photos: PhotoIndex, keypoints_px: list[Float64s], executor: Executor
+    ) -> None:
+        self._futures: list[Future[UInt8s]] = [
+            executor.submit(colors_at, photo, points_px)
+            for photo, points_px in zip(photos.photos, keypoints_px, strict=True)
+        ]
+
+    def of(self, images: set[int]) -> dict[int, UInt8s]:
+        """(N_i, 3) per image."""
+        return {i: self._futures[i].result() for i in images}
+
+
+def colors_at(photo: Photo, points_px: Float64s) -> UInt8s:
+    """RGB (N, 3) of the pixels that hold the points (N, 2)."""
+    rgb = read_rgb(photo)
+    column, row = np.floor(points_px).astype(np.int64).T
+    column, row = np.clip(column, 0, rgb.shape[1] - 1), np.clip(row, 0, rgb.shape[0] - 1)
+    return np.asarray(rgb[row, column])

@@ -1,0 +1,100 @@
+"""In mapping's place when the user brings the camera poses: points are triangulated, poses held."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.config import MappingConfig
+from pipeline.errors import PipelineError
+from pipeline.events import Progress, Record, Report
+from pipeline.geometry.cameras import Camera
+from pipeline.products import PhotoIndex, Reconstruction, TwoViewGeometries, Verdict
+from pipeline.stage import Control, Inputs, Products
+
+_ROUNDS = 3
+
+
+class ImportPoses:
+    """Stage `mapping` of a run whose poses are given (`--poses FILE`)."""
+
+    name: ClassVar[str] = "mapping"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("photos", "features", "geometries", "poses")
+    makes: ClassVar[tuple[str, ...]] = ("reconstruction",)
+    Config: ClassVar[type[MappingConfig]] = MappingConfig
+
+    def run(
+        self, inputs: Inputs, config: MappingConfig, control: Control
+    ) -> Generator[Record, None, Products]:
+        """Triangulate the tracks from the given poses. Photographs without a pose are left out.
+
+        `poses` is a `PosedPhotos`; its intrinsics, where it has any, hold for their photographs.
+        Raises PipelineError when fewer than two photographs have a pose.
+        """
+        from pipeline.formats.posed import PosedPhotos, camera_at_size, match_names
+        from pipeline.mapping.adjustment import adjust_points
+        from pipeline.mapping.colors import KeypointColors
+        from pipeline.mapping.export import sparse_model
+        from pipeline.mapping.state import MapState
+        from pipeline.mapping.tracks import build_tracks, keypoints_of
+
+        photos: PhotoIndex = inputs["photos"]
+        geometries: TwoViewGeometries = inputs["geometries"]
+        poses: PosedPhotos = inputs["poses"]
+        names = [photo.name for photo in photos.photos]
+        given = match_names(list(poses.cam_from_world), names)
+        pose_of = {photo: reference for reference, photo in given.items()}
+        if len(pose_of) < 2:
+            raise PipelineError(
+                "no poses for these photographs",
+                f"the file of poses names {len(pose_of)} of the {len(names)} photographs",
+                "check that its image names are those of the photo folder",
+            )
+        yield Progress(0, len(names), "photographs", "joining matches to tracks")
+        keypoints_px = keypoints_of(inputs["features"])
+        colors = KeypointColors(photos, keypoints_px, control.executor)
+        cameras: list[Camera] = list(geometries.cameras)
+        image_cameras = np.array([photo.camera for photo in photos.photos], np.int64)
+        number_of: dict[tuple[Any, ...], int] = {}
+        for i, photo in enumerate(photos.photos):
+            if photo.name not in pose_of or pose_of[photo.name] not in poses.intrinsics:
+                continue
+            camera = camera_at_size(
+                poses.intrinsics[pose_of[photo.name]], photo.width, photo.height
+            )
+            key = (camera.model, photo.width, photo.height, *camera.params.tolist())
+            if key not in number_of:
+                number_of[key] = len(cameras)
+                cameras.append(camera)
+            image_cameras[i] = number_of[key]
+        state = MapState(build_tracks(geometries, keypoints_px), cameras, image_cameras, config)
+        for i, name in enumerate(names):
+            if name in pose_of:
+                state.set_pose(i, poses.cam_from_world[pose_of[name]])
+        for round_number in range(_ROUNDS):
+            control.poll()
+            state.update_points(slack=2.0 if round_number == 0 else 1.0)
+            adjust_points(state)
+            yield Progress(len(pose_of), len(names), "photographs", "triangulating")
+        state.update_points()
+        registered = {int(i) for i in state.registered_images}
+        model = sparse_model(state, photos, keypoints_px, colors.of(registered), normalise=False)
+        verdicts = tuple(
+            Verdict(name, True, "pose given", 0)
+            if name in pose_of
+            else Verdict(name, False, "the file of poses has none for it")
+            for name in names
+        )
+        yield Report(
+            {
+                "registered": len(registered),
+                "points": len(model.points),
+                "observations": int(model.points.track_starts[-1]),
+                "reprojection_error_px": round(model.mean_error_px, 4),
+                "poses": "given and held",
+            }
+        )
+        return {"reconstruction": Reconstruction((model,), verdicts)}

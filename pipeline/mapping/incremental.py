@@ -1,0 +1,219 @@
+"""The incremental loop (Schoenberger & Frahm, CVPR 2016; COLMAP's incremental mapper)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.config import MappingConfig
+from pipeline.geometry.arrays import Int64s
+from pipeline.geometry.poses import Pose
+from pipeline.mapping.adjustment import Freedom, adjust, adjust_pose
+from pipeline.mapping.bundle import BundleOptions
+from pipeline.mapping.initial import Demands, candidate_pairs, demands
+from pipeline.mapping.refinement import refine_model
+from pipeline.mapping.resection import ResectionFailure, resect
+from pipeline.mapping.state import MapState
+from pipeline.products import NO_POINT, Pair, TwoViewGeometries, TwoViewGeometry
+
+_MIN_INITIAL_POINTS = 30
+_MAX_INITIAL_TRIALS = 20
+_BATCH_SHARE = 0.75  # images whose score is this near to the best are registered together
+_LOCAL_BUNDLE_IMAGES = 6
+_GLOBAL_GROWTH = 1.2
+_MAX_TRIALS = 3
+_PYRAMID_LEVELS = 6
+_LOCAL = BundleOptions(loss="soft_l1", max_iterations=10, cost_tolerance=1e-4)
+_GLOBAL = BundleOptions(loss="soft_l1", max_iterations=15, cost_tolerance=1e-4)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the mapper just did, in words, with the size of the model."""
+
+    doing: str
+    registered: int
+    points: int
+
+
+@dataclass
+class Growth:
+    """What is remembered between rounds.
+
+    available: images that may join. trials, reasons: per image how often registration was tried and
+    why it last failed. principal_points: per camera what became of it. images_at_global,
+    points_at_global: the model's size at the last global adjustment.
+    """
+
+    available: set[int]
+    trials: dict[int, int] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
+    principal_points: dict[int, str] = field(default_factory=dict)
+    images_at_global: int = 0
+    points_at_global: int = 0
+
+
+def build_model(
+    state: MapState, geometries: TwoViewGeometries, config: MappingConfig, growth: Growth
+) -> Iterator[Step]:
+    """Begin, grow and refine one model in `state`; no image is registered when none could begin."""
+    yield from begin(state, geometries, config, growth)
+    if state.registered.any():
+        yield from grow(state, config, growth)
+        for doing in refine_model(state, config, growth.principal_points):
+            yield _step(state, doing)
+
+
+def _step(state: MapState, doing: str) -> Step:
+    return Step(doing, len(state.registered_images), state.point_count())
+
+
+def begin(
+    state: MapState, geometries: TwoViewGeometries, config: MappingConfig, growth: Growth
+) -> Iterator[Step]:
+    """Try initial pairs, the most promising first, until one gives enough points."""
+    tried: set[Pair] = set()
+    for wanted in demands(config):
+        for pair, geometry in candidate_pairs(geometries, growth.available, wanted):
+            if pair in tried or len(tried) >= _MAX_INITIAL_TRIALS:
+                continue
+            tried.add(pair)
+            if _start_from(state, pair, geometry, wanted):
+                yield _step(state, "initial pair")
+                return
+            state.clear()
+            yield _step(state, "looking for an initial pair")
+
+
+def _start_from(state: MapState, pair: Pair, geometry: TwoViewGeometry, wanted: Demands) -> bool:
+    if geometry.cam2_from_cam1 is None:
+        return False
+    state.set_pose(pair[0], Pose.identity())
+    state.set_pose(pair[1], geometry.cam2_from_cam1)
+    state.update_points(slack=2.0, min_angle_deg=wanted.angle_deg / 4)
+    for _ in range(2):
+        adjust(state, Freedom(focal=False, distortion=False), _GLOBAL)
+        state.update_points()
+    return state.point_count() >= _MIN_INITIAL_POINTS
+
+
+def grow(state: MapState, config: MappingConfig, growth: Growth) -> Iterator[Step]:
+    """Register images until none is left that the model can carry."""
+    while True:
+        batch = next_images(state, config, growth)
+        if not batch:
+            return
+        new = [i for i in batch if _register(state, i, config, growth)]
+        if not new:
+            continue
+        tracks = np.unique(
+            state.tracks.obs_tracks[np.concatenate([state.tracks.of_image(i) for i in new])]
+        )
+        state.update_points(tracks, slack=1.5)
+        count, points = len(state.registered_images), state.point_count()
+        if (
+            count <= _LOCAL_BUNDLE_IMAGES
+            or count >= _GLOBAL_GROWTH * growth.images_at_global
+            or points >= _GLOBAL_GROWTH * growth.points_at_global
+        ):
+            adjust(state, _freedom(state, config), _GLOBAL)
+            state.update_points()
+            growth.images_at_global, growth.points_at_global = count, state.point_count()
+        else:
+            near = neighbourhood(state, new)
+            adjust(state, Freedom(), _LOCAL, near)
+            state.update_points(tracks)
+        yield _step(state, "registering photographs")
+
+
+def _freedom(state: MapState, config: MappingConfig) -> Freedom:
+    """Early on, two views leave the distortion to guesswork; the focal length has its prior."""
+    enough = len(state.registered_images) >= 4
+    return Freedom(config.refine_focal, config.refine_distortion and enough)
+
+
+def next_images(state: MapState, config: MappingConfig, growth: Growth) -> list[int]:
+    """The best image to register next, with those whose score is nearly as good; [] when none can
+    be.
+
+    An image is tried again only when it sees more than at its last trial, three times at most.
+    """
+    scores: dict[int, float] = {}
+    for i in sorted(growth.available - set(state.registered_images.tolist())):
+        obs, _ = state.visible(i)
+        if len(obs) < config.min_resection_inliers:
+            if len(obs):
+                growth.reasons[i] = (
+                    f"sees {len(obs)} points of the model, {config.min_resection_inliers} needed"
+                )
+            continue
+        if growth.trials.get(i, 0) >= _MAX_TRIALS:
+            continue
+        camera = state.camera_of(i)
+        score = (
+            float(len(obs))
+            if config.next_image == "overlap"
+            else visibility_score(state.tracks.obs_px[obs], camera.width, camera.height)
+        )
+        scores[i] = score / 4.0 ** growth.trials.get(i, 0)
+    if not scores:
+        return []
+    best = max(scores.values())
+    chosen = [i for i, score in scores.items() if score >= _BATCH_SHARE * best]
+    return sorted(chosen, key=lambda i: (-scores[i], i))
+
+
+def visibility_score(points_px: np.ndarray, width: int, height: int) -> float:
+    """How many points, how well spread: cells occupied in a pyramid of ever finer grids, each worth
+    its grid's number of cells per side squared (Schoenberger & Frahm 2016, section 4.2)."""
+    score = 0.0
+    for level in range(_PYRAMID_LEVELS):
+        side = 2 ** (level + 1)
+        cells = np.clip((points_px * side / (width, height)).astype(np.int64), 0, side - 1)
+        score += len(np.unique(cells[:, 0] * side + cells[:, 1])) * side * side
+    return score
+
+
+def _register(state: MapState, i: int, config: MappingConfig, growth: Growth) -> bool:
+    """Resection of one image; a failure leaves its reason in `growth`."""
+    growth.trials[i] = growth.trials.get(i, 0) + 1
+    obs, points = state.visible(i)
+    k = int(state.image_cameras[i])
+    new_camera = not np.any(state.registered & (state.image_cameras == k))
+    camera = state.cameras[k]
+    guess = new_camera and not camera.has_focal_prior
+    found = resect(points, state.tracks.obs_px[obs], camera, guess, config)
+    if isinstance(found, ResectionFailure):
+        growth.reasons[i] = found.reason
+        return False
+    if new_camera:
+        state.cameras[k] = found.camera
+    state.set_pose(i, found.cam_from_world)
+    adjust_pose(
+        state, i, obs[found.inliers], points[found.inliers], new_camera and config.refine_focal
+    )
+    growth.reasons.pop(i, None)
+    return True
+
+
+def neighbourhood(state: MapState, new: list[int]) -> Int64s:
+    """The new images and, for each, the registered ones that share most points with it."""
+    chosen = set(new)
+    sees = state.sees_point()
+    for i in new:
+        obs = state.tracks.of_image(i)
+        mine = np.zeros(len(state.tracks), bool)
+        mine[state.tracks.obs_tracks[obs[sees[obs]]]] = True
+        shared = np.bincount(
+            state.tracks.obs_images[sees & mine[state.tracks.obs_tracks]],
+            minlength=len(state.registered),
+        )
+        shared[i] = NO_POINT
+        chosen.update(
+            int(n)
+            for n in np.argsort(-shared, kind="stable")[: _LOCAL_BUNDLE_IMAGES - 1]
+            if shared[n] > 0
+        )
+    return np.array(sorted(chosen))

@@ -1,0 +1,106 @@
+"""The final refinement of a model: global adjustments, the principal point, the robust loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.config import MappingConfig
+from pipeline.geometry.arrays import Float64s
+from pipeline.geometry.cameras import MODELS, Camera
+from pipeline.mapping.adjustment import Adjusted, Freedom, adjust, with_sigmas
+from pipeline.mapping.bundle import BundleOptions
+from pipeline.mapping.state import MapState
+
+_ROUNDS = 5
+_LOSS_SIGMAS = 1.0
+_MIN_LOSS_SCALE_PX = 0.05
+_SETTLED = 0.0005  # share of observations that may still change
+_MIN_CENTER_IMAGES = 6
+_MAX_CENTER_SIGMA = 0.003  # of the longer side
+_MAX_CENTER_SHIFT = 0.1
+
+
+def refine_model(
+    state: MapState, config: MappingConfig, principal_points: dict[int, str]
+) -> Iterator[str]:
+    """Adjust and update points in turn until the structure settles; yields what it is doing.
+
+    principal_points: receives, per camera, what became of its principal point, in words.
+    """
+    options = BundleOptions(loss=config.loss, loss_scale_px=config.loss_scale_px)
+    freedom = Freedom(config.refine_focal, config.refine_distortion)
+    for round_number in range(_ROUNDS):
+        yield f"global adjustment {round_number + 1}"
+        if round_number == 1:
+            freedom = release_principal_points(state, config, freedom, options, principal_points)
+        outcome = adjust(state, freedom, options)
+        if outcome is not None:
+            sigma_px = noise_sigma_px(outcome.result.obs_errors_px)
+            scale_px = min(config.loss_scale_px, max(_LOSS_SIGMAS * sigma_px, _MIN_LOSS_SCALE_PX))
+            options = replace(options, loss_scale_px=scale_px)
+        changed = state.update_points()
+        if round_number >= 2 and changed <= _SETTLED * np.count_nonzero(state.sees_point()):
+            break
+    adjust(state, freedom, options)
+
+
+def noise_sigma_px(errors_px: Float64s) -> float:
+    """Standard deviation per axis of the keypoints' noise, from the median reprojection error.
+
+    The median ignores outliers; the length of a Gaussian 2-vector has the median 1.177 sigma.
+    """
+    return float(np.median(errors_px)) / 1.1774 if len(errors_px) else 0.0
+
+
+def release_principal_points(
+    state: MapState,
+    config: MappingConfig,
+    freedom: Freedom,
+    options: BundleOptions,
+    notes: dict[int, str],
+) -> Freedom:
+    """Free the principal points that the observations determine well.
+
+    `auto`: cameras shared by enough photographs, whose principal point, when freed, has a standard
+    deviation below 0.3 % of the longer side and moves by less than 10 % of it. The adjustment that
+    finds this out is kept where every camera passes.
+    """
+    if config.refine_principal_point == "never":
+        return freedom
+    always = config.refine_principal_point == "always"
+    used = np.bincount(state.image_cameras[state.registered_images], minlength=len(state.cameras))
+    for number in np.flatnonzero(used):
+        notes[int(number)] = f"held: {used[number]} photograph(s) share the camera"
+    candidates = frozenset(
+        int(k) for k in np.flatnonzero(used) if always or used[k] >= _MIN_CENTER_IMAGES
+    )
+    if not candidates:
+        return freedom
+    before = state.snapshot()
+    outcome = adjust(state, replace(freedom, principal_point=candidates), with_sigmas(options))
+    passed = set()
+    for k in candidates:
+        good, notes[k] = _judge(k, before.cameras[k], state.cameras[k], outcome)
+        if good or always:
+            passed.add(k)
+    if passed != candidates:
+        state.restore(before)
+    return replace(freedom, principal_point=frozenset(passed))
+
+
+def _judge(k: int, held: Camera, freed: Camera, outcome: Adjusted | None) -> tuple[bool, str]:
+    """Whether camera k's principal point is well determined, and the finding in words."""
+    if outcome is None or outcome.result.intrinsics_sigmas is None:
+        return False, "held: nothing to adjust"
+    row = int(np.flatnonzero(outcome.cameras_used == k)[0])
+    center = list(MODELS[freed.model].indices_of("center"))
+    longer = max(freed.width, freed.height)
+    sigma_px = float(outcome.result.intrinsics_sigmas[row][center].max())
+    shift_px = float(np.abs(freed.params[center] - held.params[center]).max())
+    finding = f"moves by {shift_px:.1f} px with a standard deviation of {sigma_px:.2f} px"
+    if sigma_px < _MAX_CENTER_SIGMA * longer and shift_px < _MAX_CENTER_SHIFT * longer:
+        return True, f"refined: {finding}"
+    return False, f"held: it {finding}, too uncertain to trust"

@@ -1,0 +1,167 @@
+"""The state of one model while it grows: cameras, poses, and the points that follow from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.config import MappingConfig
+from pipeline.geometry.arrays import Bools, Float64s, Int64s
+from pipeline.geometry.cameras import Camera
+from pipeline.geometry.poses import Pose
+from pipeline.mapping import structure
+from pipeline.mapping.bundle_threads import Crew, default_threads
+from pipeline.mapping.tracks import Tracks
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Cameras, poses and points of a state at one moment."""
+
+    cameras: tuple[Camera, ...]
+    rotations: Float64s
+    translations: Float64s
+    points: Float64s
+
+
+class MapState:
+    """Mutable, owned by the mapper. Index letters as in `products`; arrays over all images, of
+    which `registered` says which count.
+
+    rotations (I, 3, 3), translations (I, 3): cam_from_world. cameras: the current intrinsics k.
+    obs_slot (N,), has_point (T, SLOTS), points (T, SLOTS, 3): see `structure.update_points`.
+    """
+
+    def __init__(
+        self,
+        tracks: Tracks,
+        cameras: Iterable[Camera],
+        image_cameras: Int64s,
+        config: MappingConfig,
+    ) -> None:
+        images = len(image_cameras)
+        self.tracks = tracks
+        self.config = config
+        self.cameras = list(cameras)
+        self.start_cameras = tuple(self.cameras)
+        self.image_cameras = image_cameras
+        self.registered: Bools = np.zeros(images, bool)
+        self.rotations: Float64s = np.tile(np.eye(3), (images, 1, 1))
+        self.translations: Float64s = np.zeros((images, 3))
+        self.obs_slot = np.full(len(tracks.obs_images), structure.FREE, np.int8)
+        self.has_point: Bools = np.zeros((len(tracks), structure.SLOTS), bool)
+        self.points: Float64s = np.zeros((len(tracks), structure.SLOTS, 3))
+        self._rays_cam = np.empty((len(tracks.obs_images), 3))
+        self._opencv_params = np.zeros((images, 8))
+        self._rays_of_cameras: list[Camera | None] = [None] * len(self.cameras)
+
+    @property
+    def registered_images(self) -> Int64s:
+        """Indices of the registered images."""
+        return np.flatnonzero(self.registered)
+
+    def set_pose(self, i: int, cam_from_world: Pose) -> None:
+        """Register image i."""
+        self.rotations[i] = cam_from_world.rotation
+        self.translations[i] = cam_from_world.translation
+        self.registered[i] = True
+
+    def clear(self) -> None:
+        """Forget all poses and points; the intrinsics start anew."""
+        self.registered[:] = False
+        self.obs_slot[:] = structure.FREE
+        self.has_point[:] = False
+        self.cameras = list(self.start_cameras)
+
+    def pose(self, i: int) -> Pose:
+        """cam_from_world of image i."""
+        return Pose(self.rotations[i].copy(), self.translations[i].copy())
+
+    def camera_of(self, i: int) -> Camera:
+        """Current intrinsics of image i."""
+        return self.cameras[int(self.image_cameras[i])]
+
+    def snapshot(self) -> Snapshot:
+        """A copy of what a bundle adjustment changes."""
+        return Snapshot(
+            tuple(self.cameras), self.rotations.copy(), self.translations.copy(), self.points.copy()
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Back to a snapshot of the same structure."""
+        self.cameras = list(snapshot.cameras)
+        self.rotations, self.translations = snapshot.rotations, snapshot.translations
+        self.points = snapshot.points
+
+    def centers(self) -> Float64s:
+        """Camera centres (I, 3) in the world."""
+        return np.asarray(-np.einsum("iba,ib->ia", self.rotations, self.translations))
+
+    def sees_point(self) -> Bools:
+        """(N,) whether each observation is part of a point."""
+        return np.asarray(self.obs_slot != structure.FREE)
+
+    def visible(self, i: int) -> tuple[Int64s, Float64s]:
+        """Observations of image i whose track has a point, and that point (M, 3).
+
+        A track with two points counts with its first.
+        """
+        obs = self.tracks.of_image(i)
+        tracks = self.tracks.obs_tracks[obs]
+        has = self.has_point[tracks]
+        seen = has.any(axis=1)
+        slot = np.argmax(has[seen], axis=1)
+        return obs[seen], self.points[tracks[seen], slot]
+
+    def update_points(
+        self, tracks: Int64s | None = None, slack: float = 1.0, min_angle_deg: float | None = None
+    ) -> int:
+        """Filter, complete, merge and triangulate (all tracks by default).
+
+        slack: factor on the largest reprojection error, for cameras that are not adjusted yet.
+        Returns how many observations changed.
+        """
+        if tracks is None:
+            tracks = np.arange(len(self.tracks))
+        if not len(tracks):
+            return 0
+        self._update_rays()
+        obs = self.tracks.obs_images
+        rays = np.einsum("nba,nb->na", self.rotations[obs], self._rays_cam)
+        views = structure.Views(
+            self.registered, self.rotations, self.translations, self._opencv_params
+        )
+        seen = structure.Sightings(
+            self.tracks.starts, obs, self.tracks.obs_px, self.centers()[obs], rays
+        )
+        state = structure.Structure(self.obs_slot, self.has_point, self.points)
+        limit2 = (slack * self.config.max_reprojection_error_px) ** 2
+        angle = math.radians(min_angle_deg or self.config.min_triangulation_angle_deg)
+        rules = structure.Rules(limit2, math.cos(angle))
+        before = self.obs_slot.copy()
+        lengths = self.tracks.starts[tracks + 1] - self.tracks.starts[tracks]
+        with Crew(default_threads()) as crew:
+            cuts = crew.cuts(np.concatenate([[0], np.cumsum(lengths)]))
+            crew.over(cuts, structure.update_points, tracks, seen, views, state, rules)
+        return int(np.count_nonzero(before != self.obs_slot))
+
+    def _update_rays(self) -> None:
+        """Unit rays in the camera frame, anew where the intrinsics changed; NaN beyond a fold of
+        the distortion, where no point is ever triangulated."""
+        for k, camera in enumerate(self.cameras):
+            if self._rays_of_cameras[k] is camera:
+                continue
+            images = np.flatnonzero(self.image_cameras == k)
+            obs = np.concatenate([self.tracks.of_image(int(i)) for i in images])
+            rays = np.ones((len(obs), 3))
+            rays[:, :2] = camera.unproject(self.tracks.obs_px[obs])
+            self._rays_cam[obs] = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+            self._opencv_params[images] = camera.opencv_params
+            self._rays_of_cameras[k] = camera
+
+    def point_count(self) -> int:
+        """Points of the model."""
+        return int(np.count_nonzero(self.has_point))
