@@ -1,0 +1,203 @@
+"""What the user gives to a run: photographs, intrinsics, poses; read and hashed at its start."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import RunConfig
+from pipeline.errors import PipelineError
+from pipeline.formats.posed import camera_at_size, photo_size
+from pipeline.formats.reference import read_intrinsics, read_posed_photos
+from pipeline.geometry.cameras import Camera
+from pipeline.manifest import Hashes
+from pipeline.photos.masks import mask_folder
+from pipeline.photos.source import PhotoSource, list_photos
+from pipeline.workspace import MANIFEST, Workspace
+
+
+@dataclass(frozen=True)
+class GivenPaths:
+    """Where the user's files are. poses, intrinsics: None where mapping is to find them."""
+
+    photos: Path
+    poses: Path | None = None
+    intrinsics: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FoundFiles:
+    """The user's files, before any is read.
+
+    photos: path of each photograph (or of the video) by its name in the run. others: for each
+    product that the user gives, what belongs to it besides, by a name that says what it is.
+    """
+
+    source: PhotoSource
+    scene: Path
+    photos: Mapping[str, Path]
+    others: Mapping[str, Mapping[str, Path]]
+
+
+@dataclass(frozen=True, eq=False)
+class GivenInputs:
+    """The user's part of the inputs.
+
+    products: `source`, and `poses` where they are given. hashes: for each product the content
+    hashes of the files behind it, by name. scene: the absolute path of the photographs. photos:
+    the content hashes of the photographs alone.
+    """
+
+    products: Mapping[str, Any]
+    hashes: Mapping[str, Hashes]
+    scene: Path
+    photos: Hashes
+
+
+def find_files(paths: GivenPaths, config: RunConfig, run_directory: Path) -> FoundFiles:
+    """Find the user's files; touches nothing. A run directory among the photographs is not read.
+
+    Raises PipelineError naming what is missing or cannot be opened.
+    """
+    scene = paths.photos.resolve()
+    source = PhotoSource(scene)
+    others: dict[str, Mapping[str, Path]] = {"source": {}}
+    if source.is_video:
+        source = replace(source, frames_folder=run_directory.absolute() / "photos" / "frames")
+        photos = {scene.name: scene}
+    else:
+        source, photos, masks = _list_folder(source, config)
+        if masks is not None:
+            others["source"] = _files_below(masks, "masks/")
+    if paths.intrinsics is not None:
+        others["source"] = {**others["source"], **_files_below(paths.intrinsics, "intrinsics ")}
+    if paths.poses is not None:
+        others["poses"] = _files_below(paths.poses, "poses ")
+    return FoundFiles(source, scene, photos, others)
+
+
+def read_inputs(
+    paths: GivenPaths, found: FoundFiles, workspace: Workspace, executor: Executor
+) -> GivenInputs:
+    """Hash the files that were found, and read the given intrinsics and poses.
+
+    Raises PipelineError naming the file that cannot be read as asked.
+    """
+    source = found.source
+    if paths.intrinsics is not None:
+        source = replace(source, intrinsics=_fitting_intrinsics(paths.intrinsics, found.photos))
+    products: dict[str, Any] = {"source": source}
+    if paths.poses is not None:
+        products["poses"] = read_posed_photos(paths.poses, tuple(found.photos))
+    hashes = _Hashes(workspace, executor)
+    photos = hashes.of(found.photos)
+    given = {product: hashes.of(files) for product, files in found.others.items()}
+    given["source"] = {**photos, **given["source"], "the folder's path": str(found.scene)}
+    hashes.keep()
+    return GivenInputs(products, given, found.scene, photos)
+
+
+def _list_folder(
+    source: PhotoSource, config: RunConfig
+) -> tuple[PhotoSource, dict[str, Path], Path | None]:
+    """The source without what lies in run directories, its files by name, and its masks."""
+    root_listing = list_photos(source)
+    masks = mask_folder(config.ingest.masks, root_listing.folder)
+    listing = list_photos(source, masks) if masks is not None else root_listing
+    in_run = cache(lambda folder: (folder / MANIFEST).exists())
+    files = {
+        name: path
+        for name, path in listing.photos
+        if not any(map(in_run, _parents_below(path, listing.folder)))
+    }
+    if len(files) == len(listing.photos):
+        return source, files, masks
+    if not files:
+        raise PipelineError(
+            "No photographs",
+            f"{listing.folder} holds no photographs but those of a run directory.",
+            "Give the folder that holds the photographs.",
+        )
+    return PhotoSource(listing.folder, tuple(files.values())), files, masks
+
+
+def _fitting_intrinsics(path: Path, files: Mapping[str, Path]) -> dict[str, Camera]:
+    """The given cameras, scaled to the photographs that they are given for."""
+    fitted = {}
+    for name, camera in read_intrinsics(path, tuple(files)).items():
+        size = photo_size(files[name])
+        fitted[name] = camera_at_size(camera, *size) if size else camera
+    return fitted
+
+
+def _parents_below(path: Path, folder: Path) -> list[Path]:
+    parents = list(path.parents)
+    return parents[: parents.index(folder)]
+
+
+def _files_below(path: Path, prefix: str) -> dict[str, Path]:
+    """The file, or all files of the folder, by a name that says what they are for."""
+    if not path.is_dir():
+        return {f"{prefix}{path.name}": path}
+    found = (Path(folder, name) for folder, _, names in os.walk(path) for name in sorted(names))
+    return {f"{prefix}{file.relative_to(path).as_posix()}": file for file in found}
+
+
+class _Hashes:
+    """Content hashes, remembered from run to run by path, size, times and inode."""
+
+    def __init__(self, workspace: Workspace, executor: Executor) -> None:
+        self._workspace = workspace
+        self._executor = executor
+        self._known = workspace.read_hash_cache()
+        self._used: dict[str, list[Any]] = {}
+
+    def of(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """The hash of each file, by name. One that cannot be read has the reason for its hash, so
+        that mending it counts as a change."""
+        states = [_state(path) for path in files.values()]
+        paths = [str(path) for path in files.values()]
+        new = [
+            number
+            for number, (path, state) in enumerate(zip(paths, states, strict=True))
+            if self._known.get(path, [None])[:-1] != state
+        ]
+        self._add(paths, states, new)
+        return {name: self._used[path][-1] for name, path in zip(files, paths, strict=True)}
+
+    def keep(self) -> None:
+        """Remember for the next run, if anything is new."""
+        if self._used != self._known:
+            self._workspace.write_hash_cache(self._used)
+
+    def _add(self, paths: Sequence[str], states: Sequence[list[int]], new: Iterable[int]) -> None:
+        fresh = set(new)
+        digests = dict(
+            zip(fresh, self._executor.map(_digest, [paths[n] for n in fresh]), strict=True)
+        )
+        for number, (path, state) in enumerate(zip(paths, states, strict=True)):
+            digest = digests[number] if number in fresh else self._known[path][-1]
+            self._used[path] = [*state, digest]
+
+
+def _state(path: Path) -> list[int]:
+    """What changes whenever a file's content does; [] where it cannot be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _digest(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"

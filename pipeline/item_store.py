@@ -1,0 +1,243 @@
+"""The items of a run directory: immutable files of arrays, named by the hash of what decides them.
+
+A file lies under ``<kind>/<first two letters of the key>/<key>.arrays``. `put` returns at once; one
+thread writes behind it, several files to a sync, because a sync costs milliseconds during which a
+worker could compute. What a kill loses of that queue is computed again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.array_files import SUFFIX, DamagedFile, encode_arrays, read_arrays
+from pipeline.atomic_files import storage_error, sync, temporary_beside
+from pipeline.errors import PipelineError
+
+Name = tuple[str, str]
+Arrays = dict[str, np.ndarray]
+
+MEMORY_BYTES = 256 * 2**20
+QUEUE_BYTES = 64 * 2**20
+FILES_PER_SYNC = 64
+FOLDER_OF_KIND = {"thumbnails": "photos/thumbnails"}
+
+
+class LostItem(KeyError):
+    """An item is not in the store, or its file was damaged (and is removed); says which."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class RecentItems:
+    """The most recently used items, up to a number of bytes. Not thread-safe by itself."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._items: OrderedDict[Name, Arrays] = OrderedDict()
+
+    def get(self, name: Name) -> Arrays | None:
+        """The item, now the most recent one, or None."""
+        arrays = self._items.get(name)
+        if arrays is not None:
+            self._items.move_to_end(name)
+        return arrays
+
+    def discard(self, name: Name) -> None:
+        """Forget the item, if it is there."""
+        arrays = self._items.pop(name, None)
+        if arrays is not None:
+            self._bytes -= _size(arrays)
+
+    def add(self, name: Name, arrays: Arrays) -> None:
+        """Keep the item, and forget the oldest ones beyond the limit."""
+        if name in self._items:
+            return
+        self._items[name] = arrays
+        self._bytes += _size(arrays)
+        while self._bytes > self._most_bytes:
+            _, oldest = self._items.popitem(last=False)
+            self._bytes -= _size(oldest)
+
+
+class DiskStore:
+    """An `ItemStore` in a run directory, safe to use from several threads.
+
+    Arrays that `get` returns are shared with other readers: treat them as read-only. A short or
+    damaged file counts as absent; it is removed and `take_warnings` names it.
+    """
+
+    def __init__(self, root: Path, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._root = root
+        self._recent = RecentItems(memory_bytes)
+        self._pending: OrderedDict[Name, Arrays] = OrderedDict()
+        self._pending_bytes = 0
+        self._on_disk: set[Name] = set()
+        self._unsynced: set[Path] = set()
+        self._folders: set[Path] = set()
+        self._warnings: list[str] = []
+        self._failure: PipelineError | None = None
+        self._writer: threading.Thread | None = None
+        self._changed = threading.Condition()
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether the item is there and whole."""
+        with self._changed:
+            if (kind, key) in self._pending or (kind, key) in self._on_disk:
+                return True
+        try:
+            self.get(kind, key)
+        except LostItem:
+            return False
+        return True
+
+    def exists(self, kind: str, key: str) -> bool:
+        """Whether there is a file of the item; its content is not looked at."""
+        return self.path_of(kind, key).exists()
+
+    def get(self, kind: str, key: str) -> Arrays:
+        """The item's arrays; LostItem if it is not there or damaged."""
+        name = (kind, key)
+        with self._changed:
+            arrays = self._recent.get(name) or self._pending.get(name)
+        if arrays is not None:
+            return arrays
+        path = self.path_of(kind, key)
+        try:
+            arrays = read_arrays(path)
+        except FileNotFoundError:
+            raise LostItem(f"{path} is missing") from None
+        except OSError as error:
+            raise PipelineError(
+                "Cannot read", f"{path}: {error.strerror or error}.", "Check the disk."
+            ) from error
+        except DamagedFile as error:
+            with self._changed:
+                self._on_disk.discard(name)
+                self._warnings.append(f"{path} is damaged and was removed: {error}")
+            path.unlink(missing_ok=True)
+            raise LostItem(f"{path} is damaged") from error
+        with self._changed:
+            self._on_disk.add(name)
+            self._recent.add(name, arrays)
+        return arrays
+
+    def put(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Store an item; storing it again changes nothing. Raises PipelineError after a failed
+        write."""
+        name = (kind, key)
+        if self.has(kind, key):
+            return
+        kept = {label: np.ascontiguousarray(array) for label, array in arrays.items()}
+        with self._changed:
+            # A single item larger than the queue must pass too, hence the test for emptiness.
+            self._changed.wait_for(
+                lambda: self._pending_bytes < QUEUE_BYTES or not self._pending or self._failure
+            )
+            self._raise_failure()
+            if name in self._pending:
+                return
+            self._pending[name] = kept
+            self._pending_bytes += _size(kept)
+            self._recent.add(name, kept)
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_pending, daemon=True)
+                self._writer.start()
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Wait until every item is durable. Raises PipelineError if one could not be written."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._pending or self._failure)
+            self._raise_failure()
+            folders, self._unsynced = self._unsynced, set()
+        for folder in sorted(folders):
+            try:
+                sync(folder)
+            except OSError as error:
+                raise storage_error(error, folder) from error
+
+    def take_warnings(self) -> list[str]:
+        """What was found damaged since the last call, in words."""
+        with self._changed:
+            taken, self._warnings = self._warnings, []
+        return taken
+
+    def path_of(self, kind: str, key: str) -> Path:
+        """Where the item is or would be."""
+        return self._root / FOLDER_OF_KIND.get(kind, kind) / key[:2] / f"{key}{SUFFIX}"
+
+    def __reduce__(self) -> tuple[type[DiskStore], tuple[Path]]:
+        return DiskStore, (self._root,)
+
+    def _raise_failure(self) -> None:
+        """Called with the condition held. The next write is tried again afterwards."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            for name in self._pending:
+                self._recent.discard(name)
+            self._pending.clear()
+            self._pending_bytes = 0
+            raise failure
+
+    def _write_pending(self) -> None:
+        """Body of the writer thread: ends when nothing is left to write."""
+        while True:
+            with self._changed:
+                batch = list(self._pending.items())[:FILES_PER_SYNC]
+                if not batch or self._failure:
+                    self._writer = None
+                    return
+            failure = self._write_batch(batch)
+            with self._changed:
+                self._failure = failure
+                if failure is None:
+                    for name, arrays in batch:
+                        self._on_disk.add(name)
+                        del self._pending[name]
+                        self._pending_bytes -= _size(arrays)
+                self._changed.notify_all()
+
+    def _write_batch(self, batch: list[tuple[Name, Arrays]]) -> PipelineError | None:
+        """Write some items; syncing them after all are written lets the disk take them together."""
+        temporaries: list[tuple[Path, Path]] = []
+        path = self._root
+        try:
+            with ExitStack() as files:
+                written = []
+                for (kind, key), arrays in batch:
+                    path = self.path_of(kind, key)
+                    self._make_folder(path.parent)
+                    temporary = temporary_beside(path)
+                    temporaries.append((temporary, path))
+                    file = files.enter_context(temporary.open("xb"))
+                    file.writelines(encode_arrays(arrays))
+                    file.flush()
+                    written.append(file)
+                for file, (temporary, path) in zip(written, temporaries, strict=True):
+                    os.fsync(file.fileno())
+                    temporary.replace(path)
+        except OSError as error:
+            for temporary, _ in temporaries:
+                temporary.unlink(missing_ok=True)
+            return storage_error(error, path)
+        with self._changed:
+            self._unsynced.update(path.parent for _, path in temporaries)
+        return None
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder not in self._folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._folders.add(folder)
+
+
+def _size(arrays: Arrays) -> int:
+    return sum(array.nbytes for array in arrays.values())

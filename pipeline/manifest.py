@@ -1,0 +1,118 @@
+"""Which stages of a run are done, with what they were done from: the basis of skipping them.
+
+A stage's fingerprint is a hash of its ingredients: name, version, its section of the config, the
+fingerprints of the products that it needs, and the content hashes of what the user gave it. The
+ingredients themselves are kept, so that a difference can be told in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipeline.stage import content_key
+
+Hashes = Mapping[str, str]
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """Everything that decides what a stage makes.
+
+    config: its section, as plain data. needs: fingerprint of the stage that made each product.
+    given: content hashes of the user's files, by name, for each product that the user gives.
+    """
+
+    stage: str
+    version: int
+    config: Mapping[str, Any]
+    needs: Hashes
+    given: Mapping[str, Hashes]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all ingredients; equal fingerprints mean equal products."""
+        return content_key(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class StageEntry:
+    """A finished stage: what it was made from, how long it took and what it reported."""
+
+    ingredients: Ingredients
+    seconds: float
+    report: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> StageEntry:
+        """Inverse of :meth:`to_json`; TypeError or KeyError for anything else."""
+        return StageEntry(Ingredients(**data["ingredients"]), data["seconds"], data["report"])
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `manifest.json`, less its format number.
+
+    scene: absolute path of the photographs. photos: content hash of each, by name. stages: the
+    finished ones. database: fingerprint of the verification that `database.db` holds, or "".
+    """
+
+    program: str
+    scene: str = ""
+    photos: Hashes = field(default_factory=dict)
+    stages: Mapping[str, StageEntry] = field(default_factory=dict)
+    database: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Manifest:
+        """Inverse of :meth:`to_json`; TypeError or KeyError for anything else."""
+        stages = {name: StageEntry.from_json(entry) for name, entry in data["stages"].items()}
+        return Manifest(
+            data["program"], data["scene"], data["photos"], stages, str(data["database"])
+        )
+
+
+def differences(old: Ingredients, new: Ingredients) -> list[str]:
+    """What changed between two runs of a stage, in words; empty if nothing did."""
+    found = []
+    if old.version != new.version:
+        found.append(f"the stage's method is version {new.version}, it was {old.version}")
+    for key in sorted({*old.config, *new.config}):
+        before, after = old.config.get(key), new.config.get(key)
+        if before != after:
+            found.append(f"{new.stage}.{key} is {after!r}, it was {before!r}")
+    for product in sorted({*old.given, *new.given}):
+        found += _file_differences(old.given.get(product, {}), new.given.get(product, {}))
+    for product in sorted({*old.needs, *new.needs}):
+        if old.needs.get(product) != new.needs.get(product):
+            found.append(f"the {product} changed")
+    return found
+
+
+def _file_differences(old: Hashes, new: Hashes) -> list[str]:
+    kinds = {
+        "added": sorted(new.keys() - old.keys()),
+        "removed": sorted(old.keys() - new.keys()),
+        "changed": sorted(name for name in old.keys() & new.keys() if old[name] != new[name]),
+    }
+    return [f"{_some(names)} {verb}" for verb, names in kinds.items() if names]
+
+
+def _some(names: list[str]) -> str:
+    listed = ", ".join(names[:_MOST_NAMED])
+    more = len(names) - _MOST_NAMED
+    return f"{listed} and {more} more" if more > 0 else listed

@@ -1,0 +1,83 @@
+"""The report of a run: what came out, what became of every photograph, and what to try next."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.config import RunConfig
+    from pipeline.products import PhotoIndex, Reconstruction
+    from pipeline.runner import StageOutcome
+
+
+def compose_report(
+    outcomes: Sequence[StageOutcome],
+    config: RunConfig,
+    photos: PhotoIndex | None,
+    reconstruction: Reconstruction | None,
+) -> dict[str, Any]:
+    """The content of `report.json`: the figures of the whole, then every stage's own report.
+
+    points, observations and reprojection error are those of all models together. Without a
+    reconstruction (a run that ended before mapping) they are 0 and there are no verdicts but those
+    of refused files.
+    """
+    models = reconstruction.models if reconstruction else ()
+    verdicts = reconstruction.verdicts if reconstruction else ()
+    refused = photos.refused if photos else ()
+    observations = [len(model.points.track_images) for model in models]
+    error_sum = sum(n * model.mean_error_px for n, model in zip(observations, models, strict=True))
+    rows = [
+        {"image": verdict.image, "registered": verdict.registered, "reason": verdict.reason,
+         "model": verdict.model}
+        for verdict in verdicts
+    ]  # fmt: skip
+    rows += [
+        {"image": photo.name, "registered": False, "reason": f"not read: {photo.reason}",
+         "model": None}
+        for photo in refused
+    ]  # fmt: skip
+    return {
+        "images": len(photos.photos) if photos else 0,
+        "refused": len(refused),
+        "registered": sum(verdict.registered for verdict in verdicts),
+        "models": len(models),
+        "model_images": [len(model.images) for model in models],
+        "points": sum(len(model.points) for model in models),
+        "observations": sum(observations),
+        "reprojection_error_px": error_sum / sum(observations) if sum(observations) else 0.0,
+        "seconds": {outcome.name: round(outcome.seconds, 3) for outcome in outcomes},
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "complete": reconstruction is not None,
+        "verdicts": rows,
+        "stages": {
+            outcome.name: {"state": outcome.state, **outcome.report} for outcome in outcomes
+        },
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def advice(report: Mapping[str, Any]) -> list[str]:
+    """What to try when a run left something to be desired, in words; empty if nothing did."""
+    if not report["complete"]:
+        return ["The run ended before mapping: run it again without --until."]
+    tips = []
+    missing = report["images"] - report["registered"]
+    if report["models"] == 0:
+        tips.append("No model came out: take more photographs, each sharing half with the next.")
+    elif missing:
+        tips.append(
+            f"{missing} photographs are in no model: add photographs between them and the others, "
+            "or lower the bar with --set mapping.min_resection_inliers=20."
+        )
+    if report["models"] > 1:
+        tips.append(
+            f"The photographs fell into {report['models']} models: add some that show both parts."
+        )
+    if (missing or report["models"] > 1) and report["config"]["matching"]["preview_keypoints"]:
+        tips.append("Compare all keypoints of all pairs: --set matching.preview_keypoints=0.")
+    if report["refused"]:
+        tips.append(f"{report['refused']} files were not read; the verdicts say why.")
+    return tips

@@ -1,0 +1,96 @@
+"""Old or new content, never a part; and what a kill leaves behind goes away."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.atomic_files import (
+    clean_leftovers,
+    replacing_file,
+    replacing_folder,
+    temporary_beside,
+    write_bytes,
+)
+from pipeline.errors import PipelineError
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def _write_half_and_fail(path: Path) -> None:
+    path.write_bytes(b"half")
+    raise RuntimeError
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.txt"
+    write_bytes(path, b"old")
+    write_bytes(path, b"new", b"er")
+    assert path.read_bytes() == b"newer"
+    assert names_in(path.parent) == ["a.txt"]
+
+
+def test_an_error_while_writing_keeps_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_bytes(path, b"old")
+    with pytest.raises(RuntimeError), replacing_file(path) as temporary:
+        _write_half_and_fail(temporary)
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "title"),
+    [(errno.ENOSPC, "No space left"), (errno.EDQUOT, "No space left"), (errno.EIO, "Cannot write")],
+)
+def test_a_refusing_disk_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, title: str
+) -> None:
+    path = tmp_path / "a.txt"
+    write_bytes(path, b"old")
+
+    def refuse(handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(PipelineError) as caught:
+        write_bytes(path, b"new")
+    assert caught.value.title == title
+    assert str(path) in caught.value.message
+    assert path.read_bytes() == b"old"
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "sparse"
+    for content in ("old", "new"):
+        with replacing_folder(target) as folder:
+            (folder / "0").mkdir()
+            (folder / "0" / content).write_text(content)
+    assert [path.name for path in (target / "0").iterdir()] == ["new"]
+    assert names_in(tmp_path) == ["sparse"]
+
+
+def test_leftovers_are_removed_and_a_folder_moved_aside_returns(tmp_path: Path) -> None:
+    (tmp_path / "features" / "ab").mkdir(parents=True)
+    kept = tmp_path / "features" / "ab" / "item.arrays"
+    kept.write_bytes(b"1")
+    temporary_beside(kept).write_bytes(b"half")
+    temporary_beside(tmp_path / "sparse").mkdir()
+    (tmp_path / ".sparse.old").mkdir()
+    (tmp_path / ".sparse.old" / "model").write_bytes(b"old")
+    assert clean_leftovers(tmp_path) == 3
+    assert kept.exists()
+    assert (tmp_path / "sparse" / "model").read_bytes() == b"old"
+    assert clean_leftovers(tmp_path) == 0
+
+
+def test_a_folder_moved_aside_gives_way_to_its_successor(tmp_path: Path) -> None:
+    (tmp_path / "sparse").mkdir()
+    (tmp_path / ".sparse.old").mkdir()
+    clean_leftovers(tmp_path)
+    assert names_in(tmp_path) == ["sparse"]

@@ -1,0 +1,317 @@
+"""The run directory: who may have it, what counts as done, what survives."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.codecs import CODECS, LostProduct
+from pipeline.errors import PipelineError
+from pipeline.geometry.cameras import Camera
+from pipeline.geometry.poses import Pose
+from pipeline.manifest import Ingredients, StageEntry, differences
+from pipeline.products import (
+    FeatureSet,
+    MatchSet,
+    PairKind,
+    Pairs,
+    Photo,
+    PhotoIndex,
+    Reconstruction,
+    RefusedPhoto,
+    TwoViewGeometries,
+    TwoViewGeometry,
+    Verdict,
+)
+from pipeline.stages import METHOD
+from pipeline.workspace import Workspace, default_run_directory, find_run, read_report
+from tests.fake_stages import KEYPOINTS, line_model
+
+VERSION = "0.1.0"
+PHOTOS = {"a.jpg": "1", "b.jpg": "2"}
+
+
+def ingredients(stage: str = "pairs", **changed: Any) -> Ingredients:
+    plain = Ingredients(stage, 1, {"method": "auto"}, {"features": "f1"}, {})
+    return replace(plain, **changed)
+
+
+def two_pairs() -> Pairs:
+    return Pairs(np.array([[0, 1], [0, 2]], np.int64), "exhaustive")
+
+
+def save_pairs(workspace: Workspace) -> None:
+    workspace.save(StageEntry(ingredients(), 1.5, {"pairs": 2}), {"pairs": two_pairs()})
+
+
+def test_a_saved_stage_is_done_after_reopening(tmp_path: Path) -> None:
+    with Workspace(tmp_path / "run", VERSION) as workspace:
+        assert workspace.changes(ingredients()) is None
+        save_pairs(workspace)
+    with Workspace(tmp_path / "run", VERSION) as workspace:
+        assert workspace.changes(ingredients()) == []
+        entry = workspace.entry("pairs")
+        assert entry is not None
+        assert (entry.seconds, entry.report) == (1.5, {"pairs": 2})
+        loaded = workspace.load("pairs")
+    np.testing.assert_array_equal(loaded.indices, two_pairs().indices)
+    assert json.loads((tmp_path / "run/stages/pairs/report.json").read_text()) == {"pairs": 2}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"config": {"method": "sequential"}}, ["pairs.method is 'sequential', it was 'auto'"]),
+        ({"version": 2}, ["the stage's method is version 2, it was 1"]),
+        ({"needs": {"features": "f2"}}, ["the features changed"]),
+        ({"given": {"poses": {"p.json": "x"}}}, ["p.json added"]),
+        ({}, []),
+    ],
+)
+def test_a_difference_is_told_in_words(changed: dict[str, Any], words: list[str]) -> None:
+    new = ingredients(**changed)
+    assert differences(ingredients(), new) == words
+    assert (new.fingerprint == ingredients().fingerprint) == (not words)
+
+
+def test_differences_of_files_name_them() -> None:
+    old = ingredients(given={"source": {f"{n}.jpg": "1" for n in range(6)}})
+    new = ingredients(given={"source": {"0.jpg": "2", "9.jpg": "1"}})
+    assert differences(old, new) == [
+        "9.jpg added",
+        "1.jpg, 2.jpg, 3.jpg and 2 more removed",
+        "0.jpg changed",
+    ]
+
+
+def test_a_second_runner_is_refused(tmp_path: Path) -> None:
+    with Workspace(tmp_path, VERSION), pytest.raises(PipelineError) as caught:
+        Workspace(tmp_path, VERSION)
+    assert caught.value.title == "The run is in use"
+    assert str(os.getpid()) in caught.value.message
+    with Workspace(tmp_path, VERSION):
+        pass  # and it is free again
+
+
+def test_a_killed_runner_leaves_no_lock_behind(tmp_path: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from pipeline.workspace import Workspace\n"
+        f"w = Workspace(Path({str(tmp_path)!r}), {VERSION!r})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    with Workspace(tmp_path, VERSION):
+        pass
+
+
+def test_other_folders_and_versions_are_refused_untouched(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(PipelineError, match="Not a run directory"):
+        Workspace(tmp_path, VERSION)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+    run = tmp_path / "run"
+    with Workspace(run, "0.2.0"):
+        pass
+    before = (run / "manifest.json").read_bytes()
+    with pytest.raises(PipelineError, match=r"barfield 0\.2\.0"):
+        Workspace(run, VERSION)
+    (run / "manifest.json").write_bytes(before.replace(b'"format": 1', b'"format": 99'))
+    with pytest.raises(PipelineError, match="format 99"):
+        Workspace(run, "0.2.0")
+    (run / "manifest.json").write_bytes(b"[]")
+    with pytest.raises(PipelineError, match="Damaged run"):
+        Workspace(run, "0.2.0")
+
+
+def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PipelineError, match="Cannot write") as caught:
+        Workspace(tmp_path / "file" / "run", VERSION)
+    assert str(tmp_path / "file" / "run") in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("scene", "photos", "refused"),
+    [
+        ("/scene", {**PHOTOS, "c.jpg": "3"}, False),
+        ("/scene", {"b.jpg": "changed"}, False),
+        ("/scene", {"x.jpg": "1"}, True),
+        ("/moved", PHOTOS, False),
+        ("/moved", {"a.jpg": "other", "b.jpg": "2"}, True),
+        ("/other", {"x.jpg": "9"}, True),
+    ],
+)
+def test_another_scene_is_refused(
+    tmp_path: Path, scene: str, photos: dict[str, str], refused: bool
+) -> None:
+    with Workspace(tmp_path, VERSION) as workspace:
+        workspace.claim(Path("/scene"), PHOTOS)
+    with Workspace(tmp_path, VERSION) as workspace:
+        if refused:
+            with pytest.raises(PipelineError, match="Another scene"):
+                workspace.claim(Path(scene), photos)
+        else:
+            workspace.claim(Path(scene), photos)
+
+
+def test_a_kill_between_product_and_record_leaves_the_stage_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Workspace(tmp_path, VERSION) as workspace:
+        save_pairs(workspace)
+
+        def die() -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(workspace.store, "flush", die)
+        other = ingredients(config={"method": "sequential"})
+        with pytest.raises(KeyboardInterrupt):
+            workspace.save(StageEntry(other, 1.0, {}), {"pairs": two_pairs()})
+        monkeypatch.undo()
+    with Workspace(tmp_path, VERSION) as workspace:
+        assert workspace.changes(ingredients()) is None
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Workspace(tmp_path, VERSION) as workspace:
+        save_pairs(workspace)
+        with monkeypatch.context() as patch:
+
+            def refuse(handle: int) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            patch.setattr(os, "fsync", refuse)
+            with pytest.raises(PipelineError, match="No space left"):
+                workspace.save(StageEntry(ingredients("mapping"), 1.0, {}), {"pairs": two_pairs()})
+    with Workspace(tmp_path, VERSION) as workspace:
+        assert workspace.changes(ingredients()) == []
+
+
+def products_of_every_kind(workspace: Workspace) -> dict[str, object]:
+    store = workspace.store
+    camera = Camera("SIMPLE_RADIAL", 64, 48, np.array([70.1, 32, 24, 0.01]), has_focal_prior=True)
+    photos = (
+        Photo("a b.jpg", Path("/x/a b.jpg"), 0, 64, 48, "h1",
+              Path("/m/a.png"), "h2", 3.5, {"M": "x"}),
+        Photo("ü\n.jpg", Path("/x/ü\n.jpg"), 0, 64, 48, "h3"),
+        Photo("c.jpg", Path("/x/c.jpg"), 0, 64, 48, "h4"),
+    )  # fmt: skip
+    random = np.random.default_rng(0)
+    for key in ("k0", "k1", "k2"):
+        keypoints = random.uniform(0, 40, (KEYPOINTS, 4)).astype(np.float32)
+        descriptors = random.integers(0, 255, (KEYPOINTS, 128)).astype(np.uint8)
+        store.put("features", key, {"keypoints": keypoints, "descriptors": descriptors})
+    rows = np.arange(KEYPOINTS, dtype=np.uint32)
+    store.put("matches", "m0", {"matches": np.column_stack([rows, rows])})
+    features = FeatureSet(("k0", "k1", "k2"), np.full(3, KEYPOINTS, np.int64), store)
+    pose = Pose(np.eye(3), np.array([0.0, 0.6, 0.8]))
+    geometries = {
+        (0, 1): TwoViewGeometry(
+            PairKind.CALIBRATED, np.column_stack([rows, rows]), F=random.normal(size=(3, 3)),
+            E=random.normal(size=(3, 3)), cam2_from_cam1=pose, triangulation_angle_deg=3.25,
+        ),
+        (0, 2): TwoViewGeometry(PairKind.DEGENERATE, np.zeros((0, 2), np.uint32), reason="none"),
+    }  # fmt: skip
+    names = [photo.name for photo in photos]
+    verdicts = (*(Verdict(name, True, "registered", 0) for name in names[:2]),
+                Verdict(names[2], False, "too few"))  # fmt: skip
+    return {
+        "photos": PhotoIndex(photos, (camera,), (RefusedPhoto("\udc80.jpg", "not UTF-8"),)),
+        "thumbnails": {"a b.jpg": b"one", "ü\n.jpg": b"two", "c.jpg": b"three"},
+        "features": features,
+        "pairs": two_pairs(),
+        "matches": MatchSet(two_pairs().indices, ("m0", "m1"), np.array([6, 0]), ("", "no"), store),
+        "geometries": TwoViewGeometries(geometries, (camera,)),
+        "reconstruction": Reconstruction((line_model(camera, names[:2], features),), verdicts),
+    }
+
+
+def test_every_product_of_the_method_has_a_codec() -> None:
+    assert set(CODECS) == {product for entry in METHOD for product in entry.makes}
+
+
+def test_products_come_back_as_they_were(tmp_path: Path) -> None:
+    with Workspace(tmp_path, VERSION) as workspace:
+        saved = products_of_every_kind(workspace)
+        workspace.save(StageEntry(ingredients(), 0.0, {}), saved)
+    with Workspace(tmp_path, VERSION) as workspace:
+        loaded = {name: workspace.load(name) for name in saved}
+        for name, value in saved.items():
+            assert as_plain(loaded[name]) == as_plain(value), name
+    assert (tmp_path / "points.ply").exists()
+    assert sorted(path.name for path in (tmp_path / "sparse").iterdir()) == ["0", "verdicts.json"]
+
+
+def as_plain(value: object) -> object:
+    """A product as nested plain data, with every array spelled out."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, FeatureSet | MatchSet):
+        items = [as_plain(value[number]) for number in range(len(value))]
+        return [as_plain({k: v for k, v in vars(value).items() if k != "store"}), items]
+    if isinstance(value, Camera):  # COLMAP's files do not say where the focal length is from
+        return (value.model, value.width, value.height, value.params.tolist())
+    if isinstance(value, dict):
+        return {key: as_plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_plain(entry) for entry in value]
+    if hasattr(value, "__dict__") and not isinstance(value, Path | PairKind):
+        return as_plain(vars(value))
+    return value
+
+
+@pytest.mark.parametrize(
+    ("product", "file"),
+    [
+        ("photos", "photos/index.json"),
+        ("features", "features/k1/k1.arrays"),
+        ("matches", "matches/m0/m0.arrays"),
+        ("geometries", "matches/geometries.arrays"),
+        ("reconstruction", "sparse/0/images.bin"),
+    ],
+)
+def test_a_product_that_is_not_whole_is_lost(tmp_path: Path, product: str, file: str) -> None:
+    with Workspace(tmp_path, VERSION) as workspace:
+        workspace.save(StageEntry(ingredients(), 0.0, {}), products_of_every_kind(workspace))
+    (tmp_path / file).unlink()
+    with Workspace(tmp_path, VERSION) as workspace, pytest.raises(LostProduct, match=product):
+        workspace.load(product)
+
+
+def test_the_database_counts_only_once_recorded(tmp_path: Path) -> None:
+    with Workspace(tmp_path, VERSION) as workspace:
+        workspace.write_database(Path.touch)
+        assert not workspace.database_is_of("v1")
+        workspace.record_database("v1")
+        assert workspace.database_is_of("v1") and not workspace.database_is_of("v2")
+
+
+def test_runs_are_found_by_path_and_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Workspace(Path("runs/desk"), VERSION):
+        pass
+    assert find_run("desk") == find_run("runs/desk") == Path("runs/desk")
+    with pytest.raises(PipelineError, match="No such run") as caught:
+        find_run("dusk")
+    assert "desk" in caught.value.hint
+    with pytest.raises(PipelineError, match="No report yet"):
+        read_report(find_run("desk"))
+
+
+@pytest.mark.parametrize(
+    ("photos", "name"),
+    [("scene", "scene"), ("scene/images", "scene"), ("scene/", "scene"), ("a/clip.mp4", "clip")],
+)
+def test_the_run_is_named_after_the_photographs(photos: str, name: str) -> None:
+    assert default_run_directory(Path(photos)) == Path("runs") / name

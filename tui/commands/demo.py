@@ -1,0 +1,45 @@
+"""`barfield demo`: the sample scene, end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+QUICK_KEYPOINTS = 2048
+
+
+def demo(
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"Only {QUICK_KEYPOINTS} keypoints a photograph.")
+    ] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="No dashboard and no viewer.")] = (
+        False
+    ),
+) -> None:
+    """Run the sample scene of the source checkout and compare it with its ground truth."""
+    from pipeline import commands
+    from pipeline.errors import PipelineError
+    from pipeline.inputs import GivenPaths
+    from pipeline.settings import load_settings
+    from pipeline.workspace import default_run_directory, read_report
+    from tui.foreground import run_in_foreground
+    from tui.report_view import show_comparison, show_report
+
+    scene = Path(__file__).resolve().parents[2] / "sample_scenes" / "desk"
+    if not (scene / "images").is_dir():
+        raise PipelineError(
+            "No sample scene",
+            f"{scene} holds no photographs.",
+            "The sample scene is part of the source checkout: clone the repository.",
+        )
+    if not headless:
+        typer.echo("The dashboard comes with a later version: running here, as with --headless.")
+    settings = load_settings(
+        assignments=[f"features.max_keypoints={QUICK_KEYPOINTS}"] if quick else []
+    )
+    out = default_run_directory(scene)
+    run_in_foreground(commands.RunRequest(GivenPaths(scene), out, settings))
+    show_report(read_report(out), out)
+    show_comparison(commands.compare(out, scene))

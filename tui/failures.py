@@ -1,0 +1,50 @@
+"""How failures are shown: title, message and hint, never a traceback; and their exit codes."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+
+class WrongUsage(PipelineError):
+    """The command line cannot be meant: shown as any failure, with the exit code of wrong usage."""
+
+
+def show_failure(error: PipelineError) -> int:
+    """Tell the user what is wrong and what to do, on stderr; the exit code."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.panel import Panel
+        from rich.text import Text
+
+        body = Text(error.message)
+        if error.hint:
+            body.append(f"\n\n{error.hint}", style="dim")
+        panel = Panel(body, title=Text(error.title), title_align="left", border_style="red")
+        Console(stderr=True).print(panel)
+    else:
+        lines = (f"error: {error.title}", error.message, error.hint)
+        sys.stderr.write("\n  ".join(line for line in lines if line) + "\n")
+    return WRONG_USAGE if isinstance(error, WrongUsage) else FAILED
+
+
+def show_crash(error: BaseException) -> int:
+    """Write the traceback to a file and name it in one line on stderr; the exit code."""
+    text = "".join(traceback.format_exception(error))
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="barfield-", suffix=".log", delete=False, errors="backslashreplace"
+    ) as log:
+        log.write(text)
+    sys.stderr.write(
+        f"error: {type(error).__name__}: {error}. A fault of the program; details in "
+        f"{Path(log.name)}\n"
+    )
+    return FAILED

@@ -1,0 +1,107 @@
+"""The report of a run, and a comparison, as people read them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.report import advice
+
+if TYPE_CHECKING:
+    from pipeline.comparison import Comparison
+
+_WIDTH_WITHOUT_TERMINAL = 120
+
+
+def console() -> Console:
+    """A console on stdout, wide enough for tables where there is no terminal."""
+    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def show_summary(report: Mapping[str, Any], run: Path) -> None:
+    """The outcome in a few lines, after a run."""
+    out = console()
+    if report["complete"]:
+        out.print(Text(_outcome(report), style="bold"))
+    out.print(Text(f"in {report['wall_s']:.1f} s, at most {report['peak_rss_mb']:.0f} MB: {run}"))
+    for tip in advice(report):
+        out.print(Text(tip, style="yellow"))
+
+
+def show_report(report: Mapping[str, Any], run: Path) -> None:
+    """The whole report: outcome, stages, photographs that are in no model, what to try."""
+    out = console()
+    out.print(Text(str(run), style="bold"))
+    out.print(Text(_outcome(report)))
+    out.print(_stage_table(report))
+    missing = [verdict for verdict in report["verdicts"] if not verdict["registered"]]
+    if missing:
+        table = Table(title="Photographs in no model", title_justify="left")
+        table.add_column("photograph", overflow="fold")
+        table.add_column("why", overflow="fold")
+        for verdict in missing:
+            table.add_row(Text(verdict["image"]), Text(verdict["reason"]))
+        out.print(table)
+    tips = advice(report)
+    if tips:
+        out.print(Text("What to try", style="bold"))
+        for tip in tips:
+            out.print(Text(f"- {tip}"))
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Errors against a reference: the means and maxima, then each photograph."""
+    out = console()
+    out.print(Text(f"{comparison.registered} of {comparison.of} reference photographs have a pose"))
+    errors = comparison.position_mean, comparison.position_max, comparison.position_mean_relative
+    angles = comparison.rotation_mean_deg, comparison.rotation_max_deg
+    if None in errors or None in angles:
+        out.print(Text(f"No errors: {comparison.reason}", style="red"))
+        return
+    table = Table("", "mean", "largest", "mean / scene size")
+    table.add_row("position", *(f"{error:.6g}" for error in errors))
+    table.add_row("rotation, deg", *(f"{angle:.4f}" for angle in angles), "")
+    out.print(table)
+    photos = Table("photograph", "position", "rotation, deg")
+    for photo in comparison.photos:
+        photos.add_row(Text(photo.name), f"{photo.position:.6g}", f"{photo.rotation_deg:.4f}")
+    out.print(photos)
+
+
+def _outcome(report: Mapping[str, Any]) -> str:
+    models = f"{report['models']} model" + ("s" if report["models"] != 1 else "")
+    if report["models"] > 1:
+        models += f" ({', '.join(map(str, report['model_images']))} photographs)"
+    return (
+        f"{report['registered']} of {report['images']} photographs registered in {models}; "
+        f"{report['points']} points, {report['observations']} observations, reprojection error "
+        f"{report['reprojection_error_px']:.3f} px"
+    )
+
+
+def _stage_table(report: Mapping[str, Any]) -> Table:
+    table = Table("stage", "seconds", "found")
+    for name, seconds in report["seconds"].items():
+        facts = {key: value for key, value in report["stages"][name].items() if key != "state"}
+        table.add_row(name, f"{seconds:.1f}", Text(", ".join(_facts(facts))))
+    return table
+
+
+def _facts(facts: Mapping[str, Any]) -> list[str]:
+    """The entries that fit in a line: numbers, words and truth values."""
+    found = []
+    for key, value in facts.items():
+        if isinstance(value, float):
+            found.append(f"{key} {value:.4g}")
+        elif isinstance(value, str | int):
+            text = json.dumps(value) if isinstance(value, bool) else str(value)
+            found.append(f"{key} {text}")
+    return found
