@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -46,6 +47,9 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    # The stages run items side by side and their kernels on all cores: threads of the BLAS would
+    # fight them for the cores. OpenBLAS reads this once, when numpy is first imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         build_app()()
     except PipelineError as error:

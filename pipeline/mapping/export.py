@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pipeline.geometry.arrays import Float64s, Int64s, UInt8s
+from pipeline.geometry.arrays import Float64s, UInt8s
 from pipeline.mapping import structure
 from pipeline.mapping.state import MapState
 from pipeline.products import NO_POINT, PhotoIndex, Points, RegisteredImage, SparseModel
@@ -36,7 +36,7 @@ def sparse_model(
     obs_images, obs_keypoints = tracks.obs_images[obs], tracks.obs_keypoints[obs]
     xyz = state.points.reshape(-1, 3)[ids]
     lengths = np.bincount(point_of_obs, minlength=len(ids))
-    errors = np.bincount(point_of_obs, errors_px(state, obs, xyz[point_of_obs]), len(ids))
+    errors = np.bincount(point_of_obs, state.errors_px(obs), len(ids))
     rgb = np.zeros((len(obs), 3))
     point_ids = {int(i): np.full(len(keypoints_px[i]), NO_POINT, np.int64) for i in images}
     for i in images:
@@ -66,17 +66,6 @@ def sparse_model(
         )
     used = sorted({image.camera for image in registered.values()})
     return SparseModel({k: state.cameras[k - 1] for k in used}, registered, points)
-
-
-def errors_px(state: MapState, obs: Int64s, points_world: Float64s) -> Float64s:
-    """Reprojection errors (M,) of observations (M,) of points (M, 3)."""
-    errors = np.empty(len(obs))
-    images = state.tracks.obs_images[obs]
-    for i in np.unique(images):
-        mine = images == i
-        projected = state.camera_of(int(i)).project(state.pose(int(i)).apply(points_world[mine]))
-        errors[mine] = np.linalg.norm(projected - state.tracks.obs_px[obs[mine]], axis=1)
-    return errors
 
 
 def _frame(centers: Float64s) -> tuple[Float64s, float]:

@@ -162,6 +162,17 @@ class MapState:
             self._opencv_params[images] = camera.opencv_params
             self._rays_of_cameras[k] = camera
 
+    def errors_px(self, obs: Int64s) -> Float64s:
+        """Reprojection errors (M,) of observations that are part of a point."""
+        points = self.points[self.tracks.obs_tracks[obs], self.obs_slot[obs]]
+        errors = np.empty(len(obs))
+        images = self.tracks.obs_images[obs]
+        for i in np.unique(images):
+            mine = images == i
+            projected = self.camera_of(i).project(self.pose(i).apply(points[mine]))
+            errors[mine] = np.linalg.norm(projected - self.tracks.obs_px[obs[mine]], axis=1)
+        return errors
+
     def point_count(self) -> int:
         """Points of the model."""
         return int(np.count_nonzero(self.has_point))

@@ -49,15 +49,13 @@ def fit_fundamental(
     """F by RANSAC from matched points (M, 2) each; None when fewer than eight agree."""
     if len(points1_px) < 8:
         return None
-    F, mask = cv2.findFundamentalMat(
-        points1_px,
-        points2_px,
-        cv2.USAC_MAGSAC,
-        config.max_error_px,
-        config.confidence,
-        config.max_trials,
-    )
-    if F is None or mask is None or F.shape != (3, 3):
+    limits = (config.max_error_px, config.confidence, config.max_trials)
+    try:
+        F, _ = cv2.findFundamentalMat(points1_px, points2_px, cv2.USAC_MAGSAC, *limits)
+    except cv2.error:
+        # OpenCV 5.0 raises where none of its USAC samples gives a model; plain RANSAC draws anew.
+        F, _ = cv2.findFundamentalMat(points1_px, points2_px, cv2.FM_RANSAC, *limits)
+    if F is None or F.shape != (3, 3):
         return None
     inliers = epipolar.sampson_errors(F, points1_px, points2_px) < config.max_error_px
     return EpipolarFit(F / np.linalg.norm(F), inliers) if inliers.sum() >= 8 else None
@@ -172,15 +170,12 @@ def _fit_essential(
     if candidates.sum() < 6:
         return None, nothing
     threshold = config.max_error_px / focal_px
-    E, _ = cv2.findEssentialMat(
-        rays1[candidates],
-        rays2[candidates],
-        np.eye(3),
-        cv2.USAC_MAGSAC,
-        config.confidence,
-        threshold,
-        config.max_trials,
-    )
+    rays = rays1[candidates], rays2[candidates], np.eye(3)
+    limits = (config.confidence, threshold, config.max_trials)
+    try:
+        E, _ = cv2.findEssentialMat(*rays, cv2.USAC_MAGSAC, *limits)
+    except cv2.error:
+        E, _ = cv2.findEssentialMat(*rays, cv2.RANSAC, *limits)  # as for F
     if E is None or E.shape != (3, 3):
         return None, nothing
     return E, epipolar.sampson_errors(E, rays1, rays2) < threshold
