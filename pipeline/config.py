@@ -123,7 +123,12 @@ class VerificationConfig(StageConfig):
     guided: bool = setting(
         True, "look for more matches along the epipolar lines of a verified pair"
     )
-    seed: int = setting(0, "seed of the sampling", ge=0)
+    guided_ratio: float = setting(
+        0.8, "as matching.ratio, among the candidates along the line", gt=0.0, le=1.0
+    )
+    guided_max_distance: float = setting(
+        0.7, "as matching.max_distance, along the line", unit="unit sphere", gt=0.0, le=2.0
+    )
 
 
 class MappingConfig(StageConfig):

@@ -105,6 +105,12 @@ class Camera:
         """The same camera with other parameters."""
         return replace(self, params=np.asarray(params, dtype=np.float64))
 
+    def with_focal_scaled(self, factor: float) -> Camera:
+        """The same camera with its focal lengths multiplied."""
+        params = self.params.copy()
+        params[list(MODELS[self.model].indices_of("focal"))] *= factor
+        return self.with_params(params)
+
     def project(self, points_cam: Float64s) -> Float64s:
         """Pixels (N, 2) of points (N, 3) in the camera frame; NaN where z <= 0."""
         z = points_cam[:, 2:3]

@@ -14,6 +14,8 @@ from pipeline.geometry.arrays import Bools, Float64s
 from pipeline.geometry.poses import Pose, cross_matrix
 from pipeline.geometry.triangulation import ray_angles, triangulate_two_views
 
+_CLEAR_VOTE = 0.9  # least cost over median cost; 0.2 to 0.8 on scenes that determine the focal
+
 
 def homogeneous(points: Float64s) -> Float64s:
     """Points (N, D) with a column of ones, (N, D + 1)."""
@@ -129,7 +131,8 @@ def focal_from_fundamentals(
     focal length (Mendonca & Cipolla, CVPR 1999). The cost is a robust sum over pairs, searched on a
     logarithmic grid over `focal_range` (in units of the longer side) and refined by a parabola.
 
-    Returns None where there is no pair or the cost has no minimum inside the range.
+    Returns None where there is no pair, or the cost has no clear minimum inside the range: planes
+    and forward motion leave the focal length open.
     """
     if not fundamentals:
         return None
@@ -145,7 +148,7 @@ def focal_from_fundamentals(
         asymmetry = (s[:, 0] - s[:, 1]) / (s[:, 0] + s[:, 1])
         cost += weight * np.minimum(asymmetry, 0.2)
     n = int(np.argmin(cost))
-    if n in (0, len(focals) - 1):
+    if n in (0, len(focals) - 1) or cost[n] > _CLEAR_VOTE * np.median(cost):
         return None
     left, middle, right = cost[n - 1 : n + 2]
     curvature = left - 2 * middle + right

@@ -13,7 +13,7 @@ from pipeline.mapping.bundle import BundleOptions, BundleProblem, BundleResult, 
 from pipeline.mapping.state import MapState
 
 _FOCAL_SIGMA = {True: 0.1, False: 0.4}  # of a focal length with and without a prior, relative
-_DISTORTION_SIGMA = 0.2
+_DISTORTION_SIGMA = 0.05  # else it makes up for a wrong focal length while views are few
 _CENTER_SIGMA = 0.05  # of the image size
 
 

@@ -58,12 +58,16 @@ class Growth:
 def build_model(
     state: MapState, geometries: TwoViewGeometries, config: MappingConfig, growth: Growth
 ) -> Iterator[Step]:
-    """Begin, grow and refine one model in `state`; no image is registered when none could begin."""
+    """Begin and grow one model in `state`; no image is registered when none could begin."""
     yield from begin(state, geometries, config, growth)
     if state.registered.any():
         yield from grow(state, config, growth)
-        for doing in refine_model(state, config, growth.principal_points):
-            yield _step(state, doing)
+
+
+def refine(state: MapState, config: MappingConfig, growth: Growth) -> Iterator[Step]:
+    """The last refinements of a model that grows no more."""
+    for doing in refine_model(state, config, growth.principal_points):
+        yield _step(state, doing)
 
 
 def _step(state: MapState, doing: str) -> Step:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.config import MappingConfig
 from pipeline.geometry.arrays import Bools, Float64s
-from pipeline.geometry.cameras import MODELS, Camera
+from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose, rotation_from_rotvec
 
 _MIN_INLIER_RATIO = 0.2
@@ -27,6 +27,7 @@ class Resection:
     cam_from_world: Pose
     camera: Camera
     inliers: Bools
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ def resect(
         return ResectionFailure(f"sees {len(points_world)} points of the model, {needed} needed")
     best: Resection | None = None
     for factor in _FOCAL_FACTORS if search_focal else (1.0,):
-        trial = _scaled_focal(camera, factor)
+        trial = camera.with_focal_scaled(float(factor))
         found = _resect_calibrated(points_world, points_px, trial, config)
-        if found is not None and (best is None or found.inliers.sum() > best.inliers.sum()):
+        if found is not None and (best is None or found.cost < best.cost):
             best = found
     inliers = int(best.inliers.sum()) if best is not None else 0
     if best is None or inliers < needed or inliers < _MIN_INLIER_RATIO * len(points_world):
@@ -64,12 +65,6 @@ def resect(
             f"{inliers} of the {len(points_world)} points it sees agree on a pose, {wanted} needed"
         )
     return best
-
-
-def _scaled_focal(camera: Camera, factor: float) -> Camera:
-    params = camera.params.copy()
-    params[list(MODELS[camera.model].indices_of("focal"))] *= factor
-    return camera.with_params(params)
 
 
 def _resect_calibrated(
@@ -95,4 +90,5 @@ def _resect_calibrated(
         rotvec, translation = cv2.solvePnPRefineLM(
             points_world[inliers], rays[inliers], np.eye(3), None, rotvec, translation
         )
-    return Resection(pose, camera, inliers)
+    cost = float(np.sum(np.minimum(np.nan_to_num(errors, nan=limit), limit) ** 2))
+    return Resection(pose, camera, inliers, cost)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any, ClassVar
+from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pipeline.config import MappingConfig
 from pipeline.events import Metric, Progress, Record, Report
-from pipeline.geometry.cameras import MODELS
+from pipeline.geometry.cameras import MODELS, Camera
 from pipeline.products import (
     FeatureSet,
     PairKind,
@@ -20,6 +20,14 @@ from pipeline.products import (
     Verdict,
 )
 from pipeline.stage import Control, Inputs, Products
+
+if TYPE_CHECKING:
+    from pipeline.mapping.incremental import Growth, Step
+    from pipeline.mapping.state import MapState
+
+
+_MIN_SHARED = 3
+_GUESS_FACTORS = (1.0, 0.75, 0.55)  # of 1.2 longer sides: normal, moderate and strong wide angle
 
 
 class MapIncrementally:
@@ -36,7 +44,6 @@ class MapIncrementally:
     ) -> Generator[Record, None, Products]:
         """Grow models until no photograph is left that could begin or join one."""
         # numba is imported here and not at the top: only a run that maps pays for it.
-        from pipeline.mapping import incremental
         from pipeline.mapping.colors import KeypointColors
         from pipeline.mapping.export import sparse_model
         from pipeline.mapping.state import MapState
@@ -54,18 +61,20 @@ class MapIncrementally:
         model_of: dict[str, int] = {}
         reasons: dict[int, str] = {}
         refined: list[dict[str, Any]] = []
+        starts = focal_starts(photos, geometries.cameras)
         while len(remaining) >= config.min_model_images and len(models) < config.max_models:
-            state = MapState(tracks, geometries.cameras, image_cameras, config)
-            growth = incremental.Growth(remaining)
-            for step in incremental.build_model(state, geometries, config, growth):
+            states = (MapState(tracks, cameras, image_cameras, config) for cameras in starts)
+            steps = _best_model(states, geometries, config, remaining)
+            while True:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    state, growth = end.value
+                    break
                 control.poll()
                 if control.due():
-                    yield Progress(
-                        len(model_of) + step.registered,
-                        len(photos.photos),
-                        "photographs",
-                        step.doing,
-                    )
+                    done = len(model_of) + step.registered
+                    yield Progress(done, len(photos.photos), "photographs", step.doing)
                     yield Metric("points", step.points)
             registered = {int(i) for i in state.registered_images}
             if not registered:
@@ -93,6 +102,50 @@ class MapIncrementally:
         yield Progress(len(model_of), len(photos.photos), "photographs")
         yield Report(_summary(models, [refined[m] for m in order], tracks.set_aside, photos))
         return {"reconstruction": Reconstruction(tuple(models), verdicts)}
+
+
+def focal_starts(photos: PhotoIndex, cameras: tuple[Camera, ...]) -> list[tuple[Camera, ...]]:
+    """The intrinsics to begin a model with; several where a focal length is no more than a guess.
+
+    A guess is a focal length without prior that the pairs could not vote on, shared by enough
+    photographs that they should have. Planes and forward motion leave it open.
+    """
+    shared = np.bincount([photo.camera for photo in photos.photos], minlength=len(cameras))
+    guessed = [
+        not camera.has_focal_prior
+        and camera.focal_px == photos.cameras[k].focal_px
+        and shared[k] >= _MIN_SHARED
+        for k, camera in enumerate(cameras)
+    ]
+    if not any(guessed):
+        return [cameras]
+    return [
+        tuple(
+            camera.with_focal_scaled(factor) if guess else camera
+            for camera, guess in zip(cameras, guessed, strict=True)
+        )
+        for factor in _GUESS_FACTORS
+    ]
+
+
+def _best_model(
+    states: Iterable[MapState],
+    geometries: TwoViewGeometries,
+    config: MappingConfig,
+    available: set[int],
+) -> Generator[Step, None, tuple[MapState, Growth]]:
+    """Grow a model from each state and refine the largest."""
+    from pipeline.mapping import incremental
+
+    trials = []
+    for state in states:
+        growth = incremental.Growth(available)
+        yield from incremental.build_model(state, geometries, config, growth)
+        trials.append((state, growth))
+    state, growth = max(trials, key=lambda trial: trial[0].size)
+    if state.registered.any():
+        yield from incremental.refine(state, config, growth)
+    return state, growth
 
 
 def _why_not(

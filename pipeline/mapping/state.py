@@ -173,6 +173,11 @@ class MapState:
             errors[mine] = np.linalg.norm(projected - self.tracks.obs_px[obs[mine]], axis=1)
         return errors
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Registered images and points: what makes one model larger than another."""
+        return len(self.registered_images), self.point_count()
+
     def point_count(self) -> int:
         """Points of the model."""
         return int(np.count_nonzero(self.has_point))

@@ -20,9 +20,11 @@ from pipeline.geometry.arrays import Bools, Int64s
 REFUSED_BELOW_SHARE = 8 / 1024
 CLEAR_FROM_SHARE = 32 / 1024
 # A photograph's best candidates decide whether it can be registered: there doubt is worth a full
-# comparison, and for the very best of them even a bad preview is.
+# comparison. One with few clear pairs may be lost altogether, and its preview says little about
+# which photographs it belongs to: it is compared in full with all of them, up to a bound.
 BEST_PAIRS = 6
-BEST_REFUSED_PAIRS = 3
+ENOUGH_CLEAR_PAIRS = 4
+LONELY_PAIRS = 60
 
 
 class PreviewVerdict(Enum):
@@ -66,17 +68,22 @@ def pairs_worth_all(indices: Int64s, previews: list[PreviewCounts]) -> Bools:
     """Which of P pairs, (P, 2) image indices, are to be compared with all keypoints, (P,).
 
     A doubtful pair is if it is among the best `BEST_PAIRS` of one of its photographs by matches in
-    the preview, a refused one with any match if it is among the best `BEST_REFUSED_PAIRS`.
+    the preview. Of a photograph with fewer than `ENOUGH_CLEAR_PAIRS` clear ones it is every pair
+    among its best `LONELY_PAIRS`.
     """
     worth = np.zeros(len(previews), np.bool_)
     if not previews:
         return worth
-    taken = np.zeros(int(indices.max()) + 1, np.int64)
-    limits = {PreviewVerdict.DOUBTFUL: BEST_PAIRS, PreviewVerdict.REFUSED: BEST_REFUSED_PAIRS}
+    verdicts = np.array([preview.verdict for preview in previews])
+    known = (verdicts == PreviewVerdict.CLEAR) | (verdicts == PreviewVerdict.COMPLETE)
+    clear = np.bincount(indices[known].ravel(), minlength=int(indices.max()) + 1)
+    lonely = clear < ENOUGH_CLEAR_PAIRS
+    taken = np.zeros(len(clear), np.int64)
     best_first = np.argsort([-preview.matches for preview in previews], kind="stable")
     for p in best_first:
         pair = indices[p]
-        limit = limits.get(previews[p].verdict, 0)
-        worth[p] = previews[p].matches > 0 and bool((taken[pair] < limit).any())
+        best = bool((taken[pair] < BEST_PAIRS).any()) and verdicts[p] is PreviewVerdict.DOUBTFUL
+        alone = bool((lonely[pair] & (taken[pair] < LONELY_PAIRS)).any())
+        worth[p] = not known[p] and (best or alone)
         taken[pair] += 1
     return worth

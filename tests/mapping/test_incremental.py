@@ -11,7 +11,7 @@ from pipeline.comparison import compare_poses
 from pipeline.config import MappingConfig
 from pipeline.formats.posed import PosedPhotos
 from pipeline.geometry.cameras import Camera
-from pipeline.mapping.incremental import Growth, build_model, visibility_score
+from pipeline.mapping.incremental import Growth, build_model, refine, visibility_score
 from pipeline.mapping.resection import Resection, ResectionFailure, resect
 from pipeline.mapping.state import MapState
 from pipeline.mapping.tracks import build_tracks
@@ -39,6 +39,8 @@ def _map(scene: Photographed, config: MappingConfig | None = None) -> tuple[MapS
     state = MapState(tracks, cameras, truth.image_cameras, config)
     growth = Growth(set(range(len(truth.rotations))))
     for _ in build_model(state, geometries, config, growth):
+        pass
+    for _ in refine(state, config, growth) if state.registered.any() else ():
         pass
     return state, growth
 

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.matching.preview import (
     BEST_PAIRS,
-    BEST_REFUSED_PAIRS,
+    ENOUGH_CLEAR_PAIRS,
+    LONELY_PAIRS,
     PreviewCounts,
     PreviewVerdict,
     pairs_worth_all,
@@ -43,19 +44,24 @@ def star(matches: list[int]) -> tuple[np.ndarray, list[PreviewCounts]]:
     return np.array(spokes + others), [PreviewCounts(8192, 8192, 1024, m) for m in counts]
 
 
+CLEAR = [100] * ENOUGH_CLEAR_PAIRS
+
+
 def test_the_best_doubtful_pairs_of_a_photograph_are_compared_in_full() -> None:
-    matches = [30 - n for n in range(BEST_PAIRS + 4)]
-    worth = pairs_worth_all(*star(matches))
-    assert worth.nonzero()[0].tolist() == list(range(BEST_PAIRS))
+    worth = pairs_worth_all(*star(CLEAR + [30 - n for n in range(BEST_PAIRS + 4)]))
+    assert worth.nonzero()[0].tolist() == list(range(ENOUGH_CLEAR_PAIRS, BEST_PAIRS))
 
 
 def test_clear_pairs_take_the_places_of_doubtful_ones() -> None:
-    matches = [100] * BEST_PAIRS + [20, 20]
-    assert not pairs_worth_all(*star(matches)).any()
+    assert not pairs_worth_all(*star([100] * BEST_PAIRS + [20, 20])).any()
 
 
-def test_a_lone_photograph_gets_its_best_refused_pairs_compared() -> None:
-    worth = pairs_worth_all(*star([3, 5, 4, 2, 1, 0]))
-    assert worth.nonzero()[0].tolist() == [0, 1, 2][:BEST_REFUSED_PAIRS]
-    assert not pairs_worth_all(*star([0, 0])).any()
+def test_a_lonely_photograph_is_compared_in_full_up_to_a_bound() -> None:
+    worth = pairs_worth_all(*star([100, 5, 4, 20, 1, 0]))
+    assert worth.nonzero()[0].tolist() == [1, 2, 3, 4, 5]
+    assert pairs_worth_all(*star([3] * (LONELY_PAIRS + 20))).sum() == LONELY_PAIRS
+    assert not pairs_worth_all(*star([*CLEAR, 3, 0])).any()
+
+
+def test_no_pairs_at_all() -> None:
     assert pairs_worth_all(np.zeros((0, 2), np.int64), []).shape == (0,)
