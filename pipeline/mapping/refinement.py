@@ -21,6 +21,7 @@ _FINAL_TOLERANCE = 1e-5
 # Shadows, leaves and people move by a few pixels, which no threshold tells from noise. A loss that
 # bends well within the noise follows the majority that agrees to a fraction of a pixel.
 _LOSS_SIGMAS = 0.5
+_OUTLIER_SIGMAS = 6.0
 _SETTLED = 0.0005  # share of observations that may still change
 _MIN_CENTER_IMAGES = 6
 _MAX_CENTER_SIGMA = 0.003  # of the longer side
@@ -41,8 +42,9 @@ def refine_model(
     yield "global adjustment"
     adjust(state, freedom, replace(options, cost_tolerance=_FIRST_TOLERANCE))
     state.update_points()
-    scale_px = _LOSS_SIGMAS * noise_sigma_px(state)
-    options = replace(options, loss_scale_px=min(config.loss_scale_px, scale_px))
+    sigma_px = noise_sigma_px(state)
+    options = replace(options, loss_scale_px=min(config.loss_scale_px, _LOSS_SIGMAS * sigma_px))
+    state.max_error_px = min(config.max_reprojection_error_px, max(_OUTLIER_SIGMAS * sigma_px, 1.0))
     yield "principal point"
     freedom = release_principal_points(state, config, freedom, options, principal_points)
     for round_number in range(_ROUNDS):

@@ -32,6 +32,7 @@ class MapState:
     which `registered` says which count.
 
     rotations (I, 3, 3), translations (I, 3): cam_from_world. cameras: the current intrinsics k.
+    max_error_px: observations with a larger reprojection error are dropped.
     obs_slot (N,), has_point (T, SLOTS), points (T, SLOTS, 3): see `structure.update_points`.
     """
 
@@ -45,6 +46,7 @@ class MapState:
         images = len(image_cameras)
         self.tracks = tracks
         self.config = config
+        self.max_error_px = config.max_reprojection_error_px
         self.cameras = list(cameras)
         self.start_cameras = tuple(self.cameras)
         self.image_cameras = image_cameras
@@ -138,7 +140,7 @@ class MapState:
             self.tracks.starts, obs, self.tracks.obs_px, self.centers()[obs], rays
         )
         state = structure.Structure(self.obs_slot, self.has_point, self.points)
-        limit2 = (slack * self.config.max_reprojection_error_px) ** 2
+        limit2 = (slack * self.max_error_px) ** 2
         angle = math.radians(min_angle_deg or self.config.min_triangulation_angle_deg)
         rules = structure.Rules(limit2, math.cos(angle))
         before = self.obs_slot.copy()

@@ -22,6 +22,7 @@ from pipeline.products import PairKind, TwoViewGeometry
 _MIN_SHARE = 0.2  # fewer of the matches agree with some F by chance alone
 _CALIBRATED_SHARE = 0.95  # E must explain this share of what F explains
 _PLANAR_SHARE = 0.8  # H explaining this share of the inliers means a plane or a turn
+_ESSENTIAL_SAMPLE = 300
 _WATERMARK_SHARE = 0.7
 _WATERMARK_BORDER = 0.1
 
@@ -170,7 +171,9 @@ def _fit_essential(
     if candidates.sum() < 6:
         return None, nothing
     threshold = config.max_error_px / focal_px
-    rays = rays1[candidates], rays2[candidates], np.eye(3)
+    # A few hundred matches determine E; more only cost time.
+    chosen = np.flatnonzero(candidates)[:: 1 + int(candidates.sum()) // _ESSENTIAL_SAMPLE]
+    rays = rays1[chosen], rays2[chosen], np.eye(3)
     limits = (config.confidence, threshold, config.max_trials)
     try:
         E, _ = cv2.findEssentialMat(*rays, cv2.USAC_MAGSAC, *limits)

@@ -42,6 +42,7 @@ from pipeline.stage import Control, Inputs, Products, run_items
 
 _MIN_FOCAL_INLIERS = 100  # an F from fewer says little about the focal length
 _MAX_FOCAL_WEIGHT = 1000.0  # inliers beyond which a pair's vote counts no more
+_GUIDED_PAIRS = 12
 _MIN_GUIDED_INLIERS = 25
 _MIN_GUIDED_SHARE = 0.5
 _BAND_MEDIANS = 3.0  # half width of the band, in median errors of the matches
@@ -49,10 +50,11 @@ _BAND_MEDIANS = 3.0  # half width of the band, in median errors of the matches
 
 @dataclass(frozen=True, eq=False)
 class FitTask:
-    """A pair to fit: features of both photographs and putative matches (M, 2)."""
+    """A pair to fit: features of both photographs, putative matches (M, 2), whether to guide."""
 
     features: tuple[Features, Features]
     matches: UInt32s
+    guided: bool
     config: VerificationConfig
 
 
@@ -82,7 +84,7 @@ def fit_pair(task: FitTask) -> PairFit:
     if fit is None:
         return PairFit(task.matches, None)
     matches = task.matches
-    if config.guided and _trustworthy(fit.inliers):
+    if task.guided and _trustworthy(fit.inliers):
         matches = _with_guided(task, points, fit)
         points = _points(task.features, matches)
         errors_px = sampson_errors(fit.F, points.points1_px, points.points2_px)
@@ -144,12 +146,13 @@ class VerifyMatches:
         matches: MatchSet = inputs["matches"]
         wanted = np.flatnonzero(matches.counts >= config.min_inliers).tolist()
         pairs = [(int(i1), int(i2)) for i1, i2 in matches.indices]
+        guided = _best_pairs(matches) & config.guided
 
         def features_of(p: int) -> tuple[Features, Features]:
             return features[pairs[p][0]], features[pairs[p][1]]
 
         def fit_tasks() -> Iterator[FitTask]:
-            return (FitTask(features_of(p), matches[p], config) for p in wanted)
+            return (FitTask(features_of(p), matches[p], bool(guided[p]), config) for p in wanted)
 
         fits: dict[int, PairFit] = {}
         for done in run_items(fit_pair, fit_tasks(), control):
@@ -180,6 +183,18 @@ class VerifyMatches:
         yield Progress(len(wanted), len(wanted), "pairs")
         yield Report(_summary(result))
         return {"geometries": result}
+
+
+def _best_pairs(matches: MatchSet) -> Bools:
+    """Which pairs (P,) are among the `_GUIDED_PAIRS` with most matches of one of their photographs:
+    among many partners the further ones show nothing that the best do not."""
+    best = np.zeros(len(matches), np.bool_)
+    taken = np.zeros(int(matches.indices.max(initial=0)) + 1, np.int64)
+    for p in np.argsort(-matches.counts, kind="stable"):
+        pair = matches.indices[p]
+        best[p] = (taken[pair] < _GUIDED_PAIRS).any()
+        taken[pair] += 1
+    return best
 
 
 def working_cameras(photos: PhotoIndex, fits: dict[tuple[int, int], PairFit]) -> list[Camera]:
