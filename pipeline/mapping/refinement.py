@@ -14,10 +14,10 @@ from pipeline.mapping.adjustment import Adjusted, Freedom, adjust, with_sigmas
 from pipeline.mapping.bundle import BundleOptions
 from pipeline.mapping.state import MapState
 
-_ROUNDS = 4
+_ROUNDS = 3
 _FIRST_TOLERANCE = 1e-3
-_ROUND_TOLERANCE = 1e-4
-_FINAL_TOLERANCE = 1e-5
+_ROUND_TOLERANCE = 3e-4
+_FINAL_TOLERANCE = 3e-5
 # Shadows, leaves and people move by a few pixels, which no threshold tells from noise. A loss that
 # bends well within the noise follows the majority that agrees to a fraction of a pixel.
 _LOSS_SIGMAS = 0.5
@@ -49,10 +49,12 @@ def refine_model(
     freedom = release_principal_points(state, config, freedom, options, principal_points)
     for round_number in range(_ROUNDS):
         yield f"refinement {round_number + 1}"
-        adjust(state, freedom, options)
-        if state.update_points() <= _SETTLED * np.count_nonzero(state.sees_point()):
+        changed = state.update_points()
+        last = round_number == _ROUNDS - 1 or changed <= _SETTLED * state.sees_point().sum()
+        tolerance = _FINAL_TOLERANCE if last else _ROUND_TOLERANCE
+        adjust(state, freedom, replace(options, cost_tolerance=tolerance))
+        if last:
             break
-    adjust(state, freedom, replace(options, cost_tolerance=_FINAL_TOLERANCE))
 
 
 def noise_sigma_px(state: MapState) -> float:
