@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.config import MappingConfig
+from pipeline.config import MappingConfig, StageConfig
 from pipeline.errors import PipelineError
 from pipeline.events import Progress, Record, Report
 from pipeline.geometry.cameras import Camera
@@ -24,7 +24,7 @@ class ImportPoses:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("photos", "features", "geometries", "poses")
     makes: ClassVar[tuple[str, ...]] = ("reconstruction",)
-    Config: ClassVar[type[MappingConfig]] = MappingConfig
+    Config: ClassVar[type[StageConfig]] = MappingConfig
 
     def run(
         self, inputs: Inputs, config: MappingConfig, control: Control

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from pipeline.config import MappingConfig
+from pipeline.config import MappingConfig, StageConfig
 from pipeline.events import Metric, Progress, Record, Report
 from pipeline.geometry.cameras import MODELS, Camera
 from pipeline.products import (
@@ -37,7 +37,7 @@ class MapIncrementally:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("photos", "features", "geometries")
     makes: ClassVar[tuple[str, ...]] = ("reconstruction",)
-    Config: ClassVar[type[MappingConfig]] = MappingConfig
+    Config: ClassVar[type[StageConfig]] = MappingConfig
 
     def run(
         self, inputs: Inputs, config: MappingConfig, control: Control

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import JsonValue
 
-from pipeline.config import VerificationConfig
+from pipeline.config import StageConfig, VerificationConfig
 from pipeline.events import Progress, Record, Report
 from pipeline.geometry.arrays import Bools, UInt32s
 from pipeline.geometry.cameras import Camera
@@ -135,7 +135,7 @@ class VerifyMatches:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("photos", "features", "matches")
     makes: ClassVar[tuple[str, ...]] = ("geometries",)
-    Config: ClassVar[type[VerificationConfig]] = VerificationConfig
+    Config: ClassVar[type[StageConfig]] = VerificationConfig
 
     def run(
         self, inputs: Inputs, config: VerificationConfig, control: Control
