@@ -112,7 +112,8 @@ def report_of(records: list[Record]) -> dict[str, Any]:
     return report.data
 
 
-def test_preview_keeps_refuses_and_compares_in_full() -> None:
+def test_preview_keeps_refuses_and_compares_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.matching.preview.ENOUGH_CLEAR_PAIRS", 0)  # nobody is lonely
     sets = scene()
     matches, records = run(sets, MemoryStore(), MatchingConfig(preview_keypoints=PREVIEW))
     of_pair = {tuple(pair): p for p, pair in enumerate(matches.indices.tolist())}
