@@ -181,6 +181,8 @@ def _save_reconstruction(reconstruction: Reconstruction, root: Path) -> None:
 
 
 def _load_reconstruction(root: Path, store: DiskStore) -> Reconstruction:
+    if not (root / "points.ply").exists():
+        raise DamagedFile("points.ply is missing")
     sparse = root / "sparse"
     verdicts = json.loads((sparse / "verdicts.json").read_bytes())
     count = sum(path.name.isdigit() for path in sparse.iterdir())

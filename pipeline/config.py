@@ -25,7 +25,7 @@ def setting(
 class StageConfig(BaseModel):
     """Base of the stages' configurations."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class IngestConfig(StageConfig):

@@ -24,9 +24,15 @@ from pipeline.workspace import MANIFEST, Workspace
 
 @dataclass(frozen=True)
 class GivenPaths:
-    """Where the user's files are. poses, intrinsics: None where mapping is to find them."""
+    """Where the user's files are.
+
+    photos: a folder, or a video; with `files`, the folder that the run is named after. files:
+    single photographs instead of a whole folder. poses, intrinsics: None where mapping is to find
+    them.
+    """
 
     photos: Path
+    files: tuple[Path, ...] = ()
     poses: Path | None = None
     intrinsics: Path | None = None
 
@@ -65,8 +71,10 @@ def find_files(paths: GivenPaths, config: RunConfig, run_directory: Path) -> Fou
 
     Raises PipelineError naming what is missing or cannot be opened.
     """
-    scene = paths.photos.resolve()
-    source = PhotoSource(scene)
+    source = (
+        PhotoSource.of_files(paths.files) if paths.files else PhotoSource(paths.photos.resolve())
+    )
+    scene = source.root
     others: dict[str, Mapping[str, Path]] = {"source": {}}
     if source.is_video:
         source = replace(source, frames_folder=run_directory.absolute() / "photos" / "frames")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ def compose_report(
     verdicts = reconstruction.verdicts if reconstruction else ()
     refused = photos.refused if photos else ()
     observations = [len(model.points.track_images) for model in models]
-    error_sum = sum(n * model.mean_error_px for n, model in zip(observations, models, strict=True))
+    points = sum(len(model.points) for model in models)
+    error_sum = sum(len(model.points) * model.mean_error_px for model in models)
     rows = [
         {"image": verdict.image, "registered": verdict.registered, "reason": verdict.reason,
          "model": verdict.model}
@@ -45,9 +47,9 @@ def compose_report(
         "registered": sum(verdict.registered for verdict in verdicts),
         "models": len(models),
         "model_images": [len(model.images) for model in models],
-        "points": sum(len(model.points) for model in models),
+        "points": points,
         "observations": sum(observations),
-        "reprojection_error_px": error_sum / sum(observations) if sum(observations) else 0.0,
+        "reprojection_error_px": error_sum / points if points else 0.0,
         "seconds": {outcome.name: round(outcome.seconds, 3) for outcome in outcomes},
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "complete": reconstruction is not None,
@@ -66,7 +68,12 @@ def advice(report: Mapping[str, Any]) -> list[str]:
     tips = []
     missing = report["images"] - report["registered"]
     if report["models"] == 0:
-        tips.append("No model came out: take more photographs, each sharing half with the next.")
+        reasons = Counter(v["reason"] for v in report["verdicts"] if v["model"] is None)
+        tips += [f"{count} photographs: {reason}." for reason, count in reasons.most_common(1)]
+        tips.append(
+            "No model came out: take more photographs, each sharing half with the next, and move "
+            "between them instead of only turning."
+        )
     elif missing:
         tips.append(
             f"{missing} photographs are in no model: add photographs between them and the others, "

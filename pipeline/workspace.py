@@ -90,6 +90,11 @@ class Workspace:
         if (known.scene, known.photos) != (str(scene), dict(photos)):
             self._write_manifest(replace(known, scene=str(scene), photos=dict(photos)))
 
+    @property
+    def manifest(self) -> Manifest:
+        """What is done here, and from what it was made."""
+        return self._manifest
+
     def entry(self, stage: str) -> StageEntry | None:
         """What is recorded of a finished stage, or None."""
         return self._manifest.stages.get(stage)

@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -81,11 +82,46 @@ def test_a_run_a_report_and_a_comparison(photos: Path, tmp_path: Path) -> None:
     assert code == 1 and comparison["registered"] == 4 and comparison["position_mean"] is None
 
 
+def test_stopping_early_keeps_a_report_that_still_holds(photos: Path, tmp_path: Path) -> None:
+    call(FAKE, "run", str(photos), "--headless", folder=tmp_path)
+    code, out, _ = call(
+        FAKE, "run", str(photos), "--headless", "--until", "features", folder=tmp_path
+    )
+    assert code == 0 and "4 of 5 photographs registered" in out
+    changed = ("--until", "features", "--set", "features.max_keypoints=500")
+    code, out, _ = call(FAKE, "run", str(photos), "--headless", *changed, folder=tmp_path)
+    assert code == 0 and "run it again without --until" in out
+    code, _, err = call(FAKE, "compare", "scene", "runs/scene", folder=tmp_path)
+    assert code == 1 and "The model is out of date" in err
+
+
+def test_a_lost_point_cloud_is_written_again(photos: Path, tmp_path: Path) -> None:
+    call(FAKE, "run", str(photos), "--headless", folder=tmp_path)
+    cloud = tmp_path / "runs" / "scene" / "points.ply"
+    cloud.unlink()
+    code, _, _ = call(FAKE, "run", str(photos), "--headless", folder=tmp_path)
+    assert code == 0 and cloud.exists()
+
+
+def test_what_is_ignored_stays_ignored(photos: Path, tmp_path: Path) -> None:
+    """Under nohup the terminal's end is no reason to stop."""
+    import tui.foreground as foreground
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with foreground._stopping_on_signals(threading.Event()):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (("run", "nowhere"), 1, "nowhere"),
         (("run", "scene", "--set", "matching.rato=1"), 2, "Did you mean matching.ratio?"),
+        (("run", "scene", "--set", "mapping.max_resection_error_px=inf"), 2, "finite"),
         (("run", "scene", "--until", "matchin"), 2, "Did you mean matching?"),
         (("run", "scene", "--poses", "none"), 2, "comes later"),
         (("run", "scene", "--out", "full"), 1, "Not a run directory"),

@@ -70,3 +70,8 @@ def test_given_intrinsics_are_fitted_to_the_photographs(photos: Path, tmp_path: 
 def test_a_missing_reference_is_named(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="nothing"):
         gather(GivenPaths(photos, poses=tmp_path / "nothing.json"))
+
+
+def test_single_photographs_instead_of_a_folder(photos: Path) -> None:
+    given = gather(GivenPaths(photos, (photos / "b.png", photos / "a.png")))
+    assert list(given.photos) == ["a.png", "b.png"] and given.scene == photos

@@ -11,7 +11,7 @@ from pipeline.report import advice, compose_report
 
 FINE: dict[str, Any] = {
     "complete": True, "images": 5, "registered": 5, "models": 1, "refused": 0,
-    "config": RunConfig().model_dump(),
+    "config": RunConfig().model_dump(), "verdicts": [],
 }  # fmt: skip
 
 
@@ -23,6 +23,10 @@ FINE: dict[str, Any] = {
         ({"registered": 3}, ["2 photographs are in no model", "preview_keypoints=0"]),
         ({"registered": 5, "models": 2}, ["fell into 2 models", "preview_keypoints=0"]),
         ({"registered": 0, "models": 0}, ["No model", "preview_keypoints=0"]),
+        (
+            {"registered": 0, "models": 0, "verdicts": [{"reason": "dark", "model": None}]},
+            ["1 photographs: dark.", "No model", "preview_keypoints=0"],
+        ),
         ({"refused": 2}, ["2 files were not read"]),
     ],
 )

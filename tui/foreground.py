@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline import commands
-from pipeline.errors import Stopped
+from pipeline.errors import PipelineError, Stopped
 from tui.failures import INTERRUPTED
 from tui.progress import progress_display
 from tui.report_view import show_summary
@@ -23,8 +23,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def run_in_foreground(request: commands.RunRequest) -> dict[str, Any]:
     """Run, show progress, then the outcome in a few lines; the report.
 
-    Raises PipelineError where the run failed, and Stopped (after a word about it) where the user
-    stopped it. A second signal ends the process at once.
+    Raises PipelineError where the run failed or no model came out, and Stopped (after a word about
+    it) where the user stopped it. A second signal ends the process at once.
     """
     stop = threading.Event()
     try:
@@ -34,6 +34,12 @@ def run_in_foreground(request: commands.RunRequest) -> dict[str, Any]:
         sys.stderr.write("Stopped. What was finished is kept: the same command continues.\n")
         raise
     show_summary(report, request.out)
+    if report["complete"] and not report["models"]:
+        raise PipelineError(
+            "No model came out",
+            f"none of the {report['images']} photographs could be registered",
+            f"barfield report {request.out} says why, photograph by photograph.",
+        )
     return report
 
 
@@ -48,7 +54,9 @@ def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
         # Not through sys.stderr: the signal may have come in the middle of its own write.
         os.write(2, b"\nStopping after the step at hand; once more to leave at once.\n")
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    # What is ignored stays so: under nohup the end of the terminal is no reason to stop.
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield
     finally:

@@ -40,7 +40,7 @@ def show_report(report: Mapping[str, Any], run: Path) -> None:
     """The whole report: outcome, stages, photographs that are in no model, what to try."""
     out = console()
     out.print(Text(str(run), style="bold"))
-    out.print(Text(_outcome(report)))
+    out.print(Text(_outcome(report) if report["complete"] else "The run ended before mapping."))
     out.print(_stage_table(report))
     missing = [verdict for verdict in report["verdicts"] if not verdict["registered"]]
     if missing:

@@ -31,11 +31,15 @@ _GLOBAL = BundleOptions(loss="soft_l1", max_iterations=15, cost_tolerance=1e-4)
 
 @dataclass(frozen=True)
 class Step:
-    """What the mapper just did, in words, with the size of the model."""
+    """What the mapper just did, in words, with the size of the model.
+
+    growing: whether the number of registered images tells how far the work is.
+    """
 
     doing: str
     registered: int
     points: int
+    growing: bool = False
 
 
 @dataclass
@@ -70,8 +74,8 @@ def refine(state: MapState, config: MappingConfig, growth: Growth) -> Iterator[S
         yield _step(state, doing)
 
 
-def _step(state: MapState, doing: str) -> Step:
-    return Step(doing, len(state.registered_images), state.point_count())
+def _step(state: MapState, doing: str, growing: bool = False) -> Step:
+    return Step(doing, *state.size, growing)
 
 
 def begin(
@@ -129,7 +133,7 @@ def grow(state: MapState, config: MappingConfig, growth: Growth) -> Iterator[Ste
             near = neighbourhood(state, new)
             adjust(state, Freedom(), _LOCAL, near)
             state.update_points(tracks)
-        yield _step(state, "registering photographs")
+        yield _step(state, "registering photographs", growing=True)
 
 
 def _freedom(state: MapState, config: MappingConfig) -> Freedom:

@@ -20,8 +20,8 @@ _ROUND_TOLERANCE = 3e-4
 _FINAL_TOLERANCE = 3e-5
 # Shadows, leaves and people move by a few pixels, which no threshold tells from noise. A loss that
 # bends well within the noise follows the majority that agrees to a fraction of a pixel.
-_LOSS_SIGMAS = 0.5
-_OUTLIER_SIGMAS = 6.0
+_LOSS_SIGMAS = 0.7
+_OUTLIER_SIGMAS = 4.0
 _SETTLED = 0.0005  # share of observations that may still change
 _MIN_CENTER_IMAGES = 6
 _MAX_CENTER_SIGMA = 0.003  # of the longer side

@@ -74,7 +74,8 @@ class MapIncrementally:
                 control.poll()
                 if control.due():
                     done = len(model_of) + step.registered
-                    yield Progress(done, len(photos.photos), "photographs", step.doing)
+                    total = len(photos.photos) if step.growing else None
+                    yield Progress(done, total, "photographs", step.doing)
                     yield Metric("points", step.points)
             registered = {int(i) for i in state.registered_images}
             if not registered:
@@ -95,7 +96,9 @@ class MapIncrementally:
         verdicts = tuple(
             Verdict(photo.name, True, "registered", place[model_of[photo.name]])
             if photo.name in model_of
-            else Verdict(photo.name, False, _why_not(i, inputs["features"], geometries, reasons))
+            else Verdict(
+                photo.name, False, _why_not(i, inputs["features"], geometries, reasons, config)
+            )
             for i, photo in enumerate(photos.photos)
         )
         models = [models[m] for m in order]
@@ -149,10 +152,14 @@ def _best_model(
 
 
 def _why_not(
-    i: int, features: FeatureSet, geometries: TwoViewGeometries, reasons: dict[int, str]
+    i: int,
+    features: FeatureSet,
+    geometries: TwoViewGeometries,
+    reasons: dict[int, str],
+    config: MappingConfig,
 ) -> str:
     """Why image i stands in no model, in words; the most specific reason known."""
-    if features.counts[i] < 30:
+    if features.counts[i] < config.min_resection_inliers:
         return f"{features.counts[i]} keypoints: without texture, or blurred"
     partners = [g for pair, g in geometries.of_pair.items() if i in pair and g.verified]
     if not partners:
@@ -167,7 +174,7 @@ def _why_not(
     return f"matches {len(partners)} photograph(s), none of which could begin a model with it"
 
 
-def _describe_cameras(state: Any, growth: Any) -> dict[str, Any]:
+def _describe_cameras(state: MapState, growth: Growth) -> dict[str, Any]:
     """Which intrinsics were refined, for the report."""
     cameras = {}
     for k in np.unique(state.image_cameras[state.registered_images]):

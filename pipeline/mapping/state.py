@@ -157,6 +157,8 @@ class MapState:
             if self._rays_of_cameras[k] is camera:
                 continue
             images = np.flatnonzero(self.image_cameras == k)
+            if not len(images):
+                continue
             obs = np.concatenate([self.tracks.of_image(int(i)) for i in images])
             rays = np.ones((len(obs), 3))
             rays[:, :2] = camera.unproject(self.tracks.obs_px[obs])

@@ -24,7 +24,7 @@ class Ingest:
     ) -> Generator[Record, None, Products]:
         """Read every photograph once. Raises PipelineError where fewer than three can be used, or
         where folder, masks, cameras or video cannot be read as asked."""
-        # Imported here: the command line imports the stages at start, and this pulls in OpenCV.
+        # Imported here, so that naming the stage does not pull in OpenCV.
         from pipeline.photos.index import index_photos
 
         index, thumbnails = yield from index_photos(inputs["source"], config, control)

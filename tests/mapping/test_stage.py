@@ -124,6 +124,23 @@ def test_given_poses_are_held_and_points_triangulated(
     assert found.verdicts[6].reason == "the file of poses has none for it"
 
 
+def test_given_intrinsics_may_replace_those_of_every_photograph(
+    tmp_path: Path, control: ForegroundControl
+) -> None:
+    world = make_world(SPEC)
+    inputs = _inputs([world], control.store, tmp_path, control)
+    names = [photo.name for photo in inputs["photos"].photos]
+    poses = PosedPhotos(
+        dict(zip(names, world.poses, strict=True)), dict.fromkeys(names, world.truth.cameras[0])
+    )
+    found: Reconstruction = _drain(
+        ImportPoses(), inputs | {"poses": poses}, MappingConfig(), control
+    )[0]["reconstruction"]
+    (model,) = found.models
+    assert len(model.images) == 7 and len(model.cameras) == 1
+    assert np.array_equal(next(iter(model.cameras.values())).params, world.truth.cameras[0].params)
+
+
 def test_poses_of_other_photographs_are_refused(tmp_path: Path, control: ForegroundControl) -> None:
     world = make_world(SPEC)
     inputs = _inputs([world], control.store, tmp_path, control)

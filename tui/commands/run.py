@@ -15,7 +15,10 @@ POSES = "sfm: find the poses; FILE: COLMAP model, transforms.json, LLFF or a sce
 
 def run(
     photos: Annotated[
-        Path, typer.Argument(metavar="PHOTOS", help="Folder of photographs, or a video.")
+        list[Path],
+        typer.Argument(
+            metavar="PHOTOS...", help="Folder of photographs, or a video, or photographs."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Run directory; runs/NAME otherwise.")
@@ -77,8 +80,14 @@ def run(
         settings = load_settings(config, assignments or (), overrides)
     except SettingsError as error:
         raise WrongUsage(error.title, error.message, error.hint) from error
-    paths = GivenPaths(photos, _poses_file(poses), intrinsics)
-    run_in_foreground(RunRequest(paths, out or default_run_directory(photos), settings, until))
+    files = tuple(photos) if len(photos) > 1 else ()
+    folder = photos[0].absolute().parent if files else photos[0]
+    for file in files:
+        if file.is_dir():
+            hint = "Give one folder, or name the photographs themselves."
+            raise WrongUsage("More than one folder", f"{file} is a folder.", hint)
+    paths = GivenPaths(folder, files, _poses_file(poses), intrinsics)
+    run_in_foreground(RunRequest(paths, out or default_run_directory(folder), settings, until))
 
 
 def _check_stage(until: str | None) -> None:
