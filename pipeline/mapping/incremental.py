@@ -16,7 +16,7 @@ from pipeline.mapping.initial import Demands, candidate_pairs, demands
 from pipeline.mapping.refinement import refine_model
 from pipeline.mapping.resection import ResectionFailure, resect
 from pipeline.mapping.state import MapState
-from pipeline.products import NO_POINT, Pair, TwoViewGeometries, TwoViewGeometry
+from pipeline.products import Pair, TwoViewGeometries, TwoViewGeometry
 
 _MIN_INITIAL_POINTS = 30
 _MAX_INITIAL_TRIALS = 20
@@ -218,7 +218,7 @@ def neighbourhood(state: MapState, new: list[int]) -> Int64s:
             state.tracks.obs_images[sees & mine[state.tracks.obs_tracks]],
             minlength=len(state.registered),
         )
-        shared[i] = NO_POINT
+        shared[i] = 0  # it is in already
         chosen.update(
             int(n)
             for n in np.argsort(-shared, kind="stable")[: _LOCAL_BUNDLE_IMAGES - 1]
