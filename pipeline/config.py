@@ -141,34 +141,105 @@ class MappingConfig(StageConfig):
     min_initial_angle_deg: float = setting(
         16.0, "median triangulation angle that an initial pair needs", unit="deg", gt=0, lt=90
     )
-    min_resection_inliers: int = setting(30, "2D-3D inliers that registration needs", ge=6)
+    min_resection_inliers: int = setting(
+        30, "2D-3D inliers that registration needs", applies="live", ge=6
+    )
     max_resection_error_px: float = setting(
-        12.0, "most reprojection error in resection", unit="px", gt=0.0
+        12.0, "most reprojection error in resection", unit="px", applies="live", gt=0.0
     )
     max_reprojection_error_px: float = setting(
-        4.0, "observations with a larger error are dropped", unit="px", gt=0.0, le=50.0
+        4.0,
+        "observations with a larger error are dropped",
+        unit="px",
+        applies="live",
+        gt=0.0,
+        le=50.0,
     )
     min_triangulation_angle_deg: float = setting(
-        1.5, "points seen under a smaller angle are dropped", unit="deg", gt=0.0, lt=45.0
+        1.5,
+        "points seen under a smaller angle are dropped",
+        unit="deg",
+        applies="live",
+        gt=0.0,
+        lt=45.0,
+    )
+    global_growth: float = setting(
+        1.2,
+        "the whole model is adjusted when it has this many times the photographs or points of last "
+        "time; smaller: slower and steadier",
+        unit="times",
+        applies="live",
+        ge=1.0,
+        le=10.0,
+    )
+    local_images: int = setting(
+        6,
+        "in between, each new photograph is adjusted with its nearest, this many in all; models "
+        "of up to this size always as a whole",
+        unit="photographs",
+        applies="live",
+        ge=2,
+        le=100,
+    )
+    global_iterations: int = setting(
+        15,
+        "most iterations of an adjustment of the whole model while it grows",
+        unit="iterations",
+        applies="live",
+        ge=1,
+        le=200,
+    )
+    local_iterations: int = setting(
+        10,
+        "most iterations of an adjustment of new photographs and their nearest",
+        unit="iterations",
+        applies="live",
+        ge=1,
+        le=200,
     )
     loss: Literal["none", "huber", "soft_l1", "cauchy"] = setting(
-        "cauchy", "robust loss of the final bundle adjustment"
+        "cauchy", "robust loss of the final bundle adjustment", applies="live"
     )
     loss_scale_px: float = setting(
-        1.0, "residual at which the loss begins to bend", unit="px", gt=0.0
+        1.0, "residual at which the loss begins to bend", unit="px", applies="live", gt=0.0
     )
-    refine_focal: bool = setting(True, "bundle adjustment refines the focal length")
-    refine_distortion: bool = setting(True, "bundle adjustment refines the distortion")
+    refine_focal: bool = setting(True, "bundle adjustment refines the focal length", applies="live")
+    refine_distortion: bool = setting(
+        True, "bundle adjustment refines the distortion", applies="live"
+    )
     refine_principal_point: Literal["auto", "always", "never"] = setting(
-        "auto", "auto: where many photographs share the camera and it is well determined"
+        "auto",
+        "auto: where many photographs share the camera and it is well determined",
+        applies="live",
     )
     max_models: int = setting(20, "most models when the photographs fall apart", ge=1, le=1000)
     min_model_images: int = setting(3, "smaller models are dropped", ge=2)
     seed: int = setting(0, "seed of the sampling", ge=0)
 
 
+class ClusterConfig(StageConfig):
+    """Where features, matching and verification are computed; no stage, and no result depends on
+    it."""
+
+    workers: int = setting(
+        0,
+        "compute in this many processes of a Dask cluster on this machine; 0: in threads, or on "
+        "the cluster of --cluster",
+        unit="processes",
+        applies="restart",
+        ge=0,
+        le=1024,
+    )
+    shared_files: Literal["auto", "yes", "no"] = setting(
+        "auto",
+        "whether the cluster's workers read the run directory; no: data goes through the "
+        "scheduler; auto: try it",
+        applies="restart",
+    )
+
+
 class RunConfig(BaseModel):
-    """The configuration of a run: one section per stage."""
+    """The configuration of a run: one section per stage, and the cluster."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -178,3 +249,4 @@ class RunConfig(BaseModel):
     matching: MatchingConfig = MatchingConfig()
     verification: VerificationConfig = VerificationConfig()
     mapping: MappingConfig = MappingConfig()
+    cluster: ClusterConfig = ClusterConfig()

@@ -20,5 +20,9 @@ class PipelineError(Exception):
         return type(self), (self.title, self.message, self.hint)
 
 
+class DiskFull(PipelineError):
+    """The disk, or the user's share of it, has no room left; with room, the same write works."""
+
+
 class Stopped(Exception):
     """Raised by `Control.poll` when the user asked the run to stop; not an error."""

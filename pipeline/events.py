@@ -1,20 +1,25 @@
 """The one vocabulary of events.
 
-Stages yield records; the runner stamps them with stage and time. A later record with the same
-`key` replaces an earlier one, so that a late listener needs only the newest of each key.
+Stages yield records; whoever runs them stamps each with stage, time and a sequence number. A later
+record with the same `key` replaces an earlier one, so that a late listener needs only the newest of
+each key.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Literal
 
 from pydantic import JsonValue
+
+RunStateName = Literal["starting", "running", "paused", "stopping", "stopped", "failed", "done"]
+StageStateName = Literal["waiting", "started", "done", "skipped", "stale", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
 class Record:
-    """Base of everything a stage yields or the runner reports."""
+    """Base of everything a stage yields or that is told of a run."""
 
     kind: ClassVar[str] = "record"
 
@@ -77,14 +82,118 @@ class Report(Record):
 
 @dataclass(frozen=True)
 class StageChanged(Record):
-    """A stage's state: `started`, `done`, `skipped`, `failed` or `stopped`; `why` in words."""
+    """A stage's state; `why` in words, and for a failure what to try (`hint`) and the last lines
+    of its log."""
 
     kind: ClassVar[str] = "stage"
     stage: str
-    state: str
+    state: StageStateName
     seconds: float = 0.0
     why: str = ""
+    hint: str = ""
+    log: tuple[str, ...] = ()
 
     @property
     def key(self) -> str | None:
         return f"stage:{self.stage}"
+
+
+@dataclass(frozen=True)
+class RunChanged(Record):
+    """The state of the run as a whole; `why` in words and what to do about it."""
+
+    kind: ClassVar[str] = "run"
+    state: RunStateName
+    why: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class ParameterChanged(Record):
+    """A parameter was changed while the run went on.
+
+    parameter: `stage.field`. by: who. revision: of the configuration, with this change. step: of
+    the stage at which it took effect; None for the request itself, which is recorded first.
+    """
+
+    kind: ClassVar[str] = "parameter"
+    parameter: str
+    old: JsonValue
+    new: JsonValue
+    by: str
+    revision: int
+    step: int | None = None
+
+    @property
+    def key(self) -> str | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Checkpointed(Record):
+    """A stage wrote a checkpoint: a kill from now on loses only what comes after `step`."""
+
+    kind: ClassVar[str] = "checkpoint"
+    step: int
+
+
+KINDS: Mapping[str, type[Record]] = {
+    record.kind: record
+    for record in (
+        Progress,
+        Metric,
+        Warned,
+        Report,
+        StageChanged,
+        RunChanged,
+        ParameterChanged,
+        Checkpointed,
+    )
+}
+
+
+def record_from_json(data: Mapping[str, Any]) -> Record:
+    """Inverse of `Record.to_json`; keys that are not the record's own are left out.
+
+    Raises ValueError for an unknown kind, or where a field is missing.
+    """
+    record = KINDS.get(data.get("kind", ""))
+    if record is None:
+        raise ValueError(f"there is no event of the kind {data.get('kind')!r}")
+    names = [entry.name for entry in fields(record)]
+    try:
+        given = {name: data[name] for name in names if name in data}
+        if isinstance(given.get("log"), list):
+            given["log"] = tuple(given["log"])
+        return record(**given)
+    except TypeError as error:
+        raise ValueError(f"{record.kind}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Event:
+    """A record with its place in the run.
+
+    seq: grows by one from event to event. time: seconds since the epoch, for people. mono: seconds
+    of the engine's monotonic clock, for rates. stage: its name, "" for the run itself.
+    """
+
+    seq: int
+    time: float
+    mono: float
+    stage: str
+    record: Record
+
+    def to_json(self) -> dict[str, Any]:
+        """A flat dictionary."""
+        stamp = {"seq": self.seq, "time": self.time, "mono": self.mono, "stage": self.stage}
+        return {**stamp, **self.record.to_json()}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Event:
+        """Inverse of :meth:`to_json`. Raises ValueError for anything else."""
+        try:
+            stamp = (int(data["seq"]), float(data["time"]), float(data["mono"]), str(data["stage"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not an event: {error!r}") from error
+        return Event(*stamp, record_from_json(data))

@@ -7,11 +7,13 @@ ingredients themselves are kept, so that a difference can be told in words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipeline.stage import content_key
+from pydantic import JsonValue
+
+from pipeline.hashing import content_key
 
 Hashes = Mapping[str, str]
 _MOST_NAMED = 3
@@ -21,8 +23,9 @@ _MOST_NAMED = 3
 class Ingredients:
     """Everything that decides what a stage makes.
 
-    config: its section, as plain data. needs: fingerprint of the stage that made each product.
-    given: content hashes of the user's files, by name, for each product that the user gives.
+    config: its section as it was at the end, as plain data. needs: fingerprint of the stage that
+    made each product. given: content hashes of the user's files, by name, for each product that
+    the user gives. live: what was changed while it ran: step, field and new value of each change.
     """
 
     stage: str
@@ -30,6 +33,7 @@ class Ingredients:
     config: Mapping[str, Any]
     needs: Hashes
     given: Mapping[str, Hashes]
+    live: Sequence[Sequence[JsonValue]] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -37,8 +41,11 @@ class Ingredients:
         return content_key(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
+        """Plain data; `live` only where there is something, so that old fingerprints hold."""
+        data = asdict(self)
+        if not self.live:
+            del data["live"]
+        return data
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,8 @@ class StageEntry:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self)
+        ingredients = self.ingredients.to_json()
+        return {"ingredients": ingredients, "seconds": self.seconds, "report": self.report}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> StageEntry:
@@ -75,7 +83,8 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self)
+        stages = {name: entry.to_json() for name, entry in self.stages.items()}
+        return {**vars(self), "stages": stages}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Manifest:
@@ -87,7 +96,10 @@ class Manifest:
 
 
 def differences(old: Ingredients, new: Ingredients) -> list[str]:
-    """What changed between two runs of a stage, in words; empty if nothing did."""
+    """What changed between two runs of a stage, in words; empty if nothing did.
+
+    What was changed while it ran is no difference: the configuration has the same fields now.
+    """
     found = []
     if old.version != new.version:
         found.append(f"the stage's method is version {new.version}, it was {old.version}")

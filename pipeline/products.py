@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.geometry.arrays import Float32s, Float64s, Int64s, UInt8s, UInt32s
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
+from pipeline.item_refs import ItemRef
 
 NO_POINT = -1
 Pair = tuple[int, int]
@@ -87,6 +88,11 @@ class Features:
                 f"{self.keypoints.shape} and {self.descriptors.shape}"
             )
 
+    @staticmethod
+    def of_item(item: Mapping[str, np.ndarray]) -> Features:
+        """The features that an item of the store holds."""
+        return Features(item["keypoints"], item["descriptors"])
+
 
 class ItemStore(Protocol):
     """Immutable per-item products, by kind and content key. The workspace keeps them on disk."""
@@ -135,8 +141,11 @@ class FeatureSet:
         return len(self.keys)
 
     def __getitem__(self, i: int) -> Features:
-        item = self.store.get("features", self.keys[i])
-        return Features(item["keypoints"], item["descriptors"])
+        return Features.of_item(self.ref(i).arrays())
+
+    def ref(self, i: int) -> ItemRef:
+        """Where the features of photo i are, for a task."""
+        return ItemRef(self.store, "features", self.keys[i])
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,8 +183,12 @@ class MatchSet:
         """Keypoint indices (M, 2) of pair number p."""
         if self.counts[p] == 0:
             return np.zeros((0, 2), np.uint32)
-        matches: UInt32s = self.store.get("matches", self.keys[p])["matches"]
+        matches: UInt32s = self.ref(p).arrays()["matches"]
         return matches
+
+    def ref(self, p: int) -> ItemRef:
+        """Where the matches of pair number p are, for a task; only pairs that have some."""
+        return ItemRef(self.store, "matches", self.keys[p])
 
 
 class PairKind(IntEnum):

@@ -1,6 +1,8 @@
-"""Where a run's configuration comes from: defaults, a TOML file, `stage.field=value`.
+"""Where a run's configuration comes from: defaults, a TOML file, `stage.field=value`, and changes
+while it runs.
 
-Unknown keys and impossible values are refused, naming where they stand and the nearest valid key.
+Unknown keys and impossible values are refused, naming where they stand and the nearest valid key;
+so are two settings that contradict each other, where the user gave both.
 """
 
 from __future__ import annotations
@@ -9,16 +11,20 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
-from pipeline.config import RunConfig
+from pipeline.config import Applies, FeaturesConfig, RunConfig
 from pipeline.errors import PipelineError
 
 Sections = dict[str, dict[str, Any]]
 COMMAND_LINE = "the command line"
+CHANGE = "the change"
 HELD_INTRINSICS = {
     "refine_focal": False,
     "refine_distortion": False,
@@ -26,8 +32,53 @@ HELD_INTRINSICS = {
 }
 
 
+_BOUNDS = ("type", "enum", "const", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+_LONGEST_SHOWN = 60
+
+
 class SettingsError(PipelineError):
     """A configuration that cannot be meant: the user called the program wrongly."""
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """What a form needs to know of a parameter.
+
+    bounds: type and limits of its values, in the words of JSON Schema.
+    """
+
+    default: JsonValue
+    unit: str
+    effect: str
+    applies: Applies
+    bounds: Mapping[str, JsonValue]
+
+
+class _Origin(NamedTuple):
+    """Where a setting was given. A later one of a higher rank takes its place."""
+
+    rank: int
+    where: str
+
+
+_Origins = dict[tuple[str, str], _Origin]
+
+
+class _Rule(NamedTuple):
+    """While the parameter `cause` has the value `when`, `effect` does nothing and is `then`."""
+
+    cause: str
+    when: JsonValue
+    effect: str
+    then: JsonValue
+
+
+_RULES = (
+    # Guided matching finds what a preview leaves out; without it, all keypoints are compared.
+    _Rule("verification.guided", False, "matching.preview_keypoints", 0),
+    # The preset has a threshold of its own.
+    _Rule("features.preset", "lowe", "features.peak_threshold", FeaturesConfig().peak_threshold),
+)
 
 
 def load_settings(
@@ -41,18 +92,57 @@ def load_settings(
     command line set. Raises SettingsError naming file, key and the nearest valid key.
     """
     sections: Sections = {}
-    origin: dict[tuple[str, str], str] = {}
+    origins: _Origins = {}
     if file is not None:
-        _merge(sections, origin, _read_toml(file), str(file))
+        _merge(sections, origins, _read_toml(file), _Origin(1, str(file)))
     for text in assignments:
-        _merge(sections, origin, parse_assignment(text), COMMAND_LINE)
-    _merge(sections, origin, overrides or {}, COMMAND_LINE)
-    config = _validated(sections, origin)
-    if not config.verification.guided:
-        # Guided matching finds what a preview leaves out; without it, all keypoints are compared.
-        matching = config.matching.model_copy(update={"preview_keypoints": 0})
-        config = config.model_copy(update={"matching": matching})
-    return config
+        _merge(sections, origins, parse_assignment(text), _Origin(2, COMMAND_LINE))
+    config = _validated(sections, origins)
+    if overrides:
+        _refuse_overridden(config, origins, overrides)
+        _merge(sections, origins, overrides, _Origin(2, COMMAND_LINE))
+        config = _validated(sections, origins)
+    return _settled(config, origins)
+
+
+def changed_config(config: RunConfig, changes: Mapping[str, JsonValue]) -> RunConfig:
+    """The configuration with some parameters changed.
+
+    changes: new values by ``stage.field``. Raises SettingsError as `load_settings` does. To undo a
+    change leaves no trace only if all changes since the start are applied to the configuration of
+    the start: a change may settle another parameter, too.
+    """
+    sections: Sections = config.model_dump()
+    origins: _Origins = {}
+    for key, value in changes.items():
+        stage, _, field = key.partition(".")
+        _merge(sections, origins, {stage: {field: value}}, _Origin(1, CHANGE))
+    return _settled(_validated(sections, origins), origins)
+
+
+def parameter(config: RunConfig, key: str) -> JsonValue:
+    """The value of a parameter, ``stage.field``. Raises SettingsError if there is none."""
+    stage, _, field = key.partition(".")
+    _check_known(stage, field, CHANGE)
+    return cast(JsonValue, getattr(getattr(config, stage), field))
+
+
+@cache
+def parameters() -> Mapping[str, ParameterInfo]:
+    """All parameters by ``stage.field``, in the order of the configuration."""
+    found: dict[str, ParameterInfo] = {}
+    for stage, section in ((name, _section(name)) for name in RunConfig.model_fields):
+        schema = section.model_json_schema()["properties"]
+        for name, field in section.model_fields.items():
+            about = schema[name]
+            found[f"{stage}.{name}"] = ParameterInfo(
+                default=field.default,
+                unit=about.get("unit", ""),
+                effect=field.description or "",
+                applies=about["applies"],
+                bounds={word: about[word] for word in _BOUNDS if word in about},
+            )
+    return MappingProxyType(found)
 
 
 def parse_assignment(text: str) -> Sections:
@@ -70,7 +160,8 @@ def parse_assignment(text: str) -> Sections:
         )
     try:
         parsed: Any = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+        json.dumps(parsed)
+    except (ValueError, TypeError, RecursionError):  # no TOML; a date; thousands of digits or [
         parsed = value.strip()
     return {stage: {field: parsed}}
 
@@ -97,58 +188,114 @@ def _read_toml(file: Path) -> Mapping[str, Any]:
         raise SettingsError(
             "No configuration", f"{file} cannot be read: {error.strerror}.", "Check --config."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also text that is no UTF-8, and numbers of thousands of digits
         raise SettingsError(
             "Not a TOML file", f"{file}: {error}.", "Compare with the run.toml of another run."
         ) from error
 
 
 def _merge(
-    sections: Sections,
-    origin: dict[tuple[str, str], str],
-    added: Mapping[str, Any],
-    where: str,
+    sections: Sections, origins: _Origins, added: Mapping[str, Any], origin: _Origin
 ) -> None:
     """Lay `added` over `sections`, noting where each field came from."""
     for stage, fields in added.items():
-        if stage not in RunConfig.model_fields:
-            raise _unknown(where, stage, stage, tuple(RunConfig.model_fields))
+        _check_known(stage, None, origin.where)
         if not isinstance(fields, Mapping):
             raise SettingsError(
                 "Not a section",
-                f"{where}: {stage} is a section, not the value {fields!r}.",
+                f"{origin.where}: {stage} is a section, not the value {_shown(fields)}.",
                 f"Write [{stage}] and its fields below it.",
             )
-        known = tuple(_fields(stage))
         for field, value in fields.items():
-            if field not in known:
-                raise _unknown(where, f"{stage}.{field}", field, known)
+            _check_known(stage, field, origin.where)
             sections.setdefault(stage, {})[field] = value
-            origin[stage, field] = where
+            origins[stage, field] = origin
 
 
-def _validated(sections: Sections, origin: Mapping[tuple[str, str], str]) -> RunConfig:
+def _refuse_overridden(
+    config: RunConfig, origins: _Origins, overrides: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse an option of the command line beside an assignment that says something else."""
+    for stage, fields in overrides.items():
+        for field, value in fields.items():
+            origin = origins.get((stage, field))
+            if origin is None or origin.where != COMMAND_LINE:
+                continue
+            assigned = parameter(config, f"{stage}.{field}")
+            if assigned != value:
+                raise SettingsError(
+                    "Contradicting settings",
+                    f"{COMMAND_LINE}: {stage}.{field} is to be {_shown(assigned)}, and another "
+                    f"option makes it {_shown(value)}.",
+                    f"Leave out one of the two: --set {stage}.{field}, or the option.",
+                )
+
+
+def _settled(config: RunConfig, origins: _Origins) -> RunConfig:
+    """The configuration with what some settings mean for others.
+
+    Raises SettingsError where a setting that does nothing was asked for, and not before the one
+    that makes it so.
+    """
+    for rule in _RULES:
+        value = parameter(config, rule.effect)
+        if parameter(config, rule.cause) != rule.when or value == rule.then:
+            continue
+        stage, _, field = rule.effect.partition(".")
+        cause_stage, _, cause_field = rule.cause.partition(".")
+        asked = origins.get((stage, field))
+        cause = origins.get((cause_stage, cause_field))
+        if asked is not None and (cause is None or asked.rank >= cause.rank):
+            raise SettingsError(
+                "Contradicting settings",
+                f"{asked.where}: {rule.effect} = {_shown(value)} does nothing while {rule.cause} "
+                f"is {_shown(rule.when)}.",
+                f"Change {rule.cause}, or leave out {rule.effect}.",
+            )
+        section = getattr(config, stage).model_copy(update={field: rule.then})
+        config = config.model_copy(update={stage: section})
+    return config
+
+
+def _validated(sections: Sections, origins: _Origins) -> RunConfig:
     try:
         return RunConfig.model_validate(sections)
     except ValidationError as error:
         first = error.errors()[0]
         stage, field = str(first["loc"][0]), str(first["loc"][1])
-        description = _fields(stage)[field].description
-        where = origin[stage, field]
+        description = _section(stage).model_fields[field].description
         raise SettingsError(
             "Impossible value",
-            f"{where}: {stage}.{field} = {first['input']!r}: {first['msg']}.",
+            f"{origins[stage, field].where}: {stage}.{field} = {_shown(first['input'])}: "
+            f"{first['msg']}.",
             f"{stage}.{field}: {description}.",
         ) from None
 
 
-def _fields(stage: str) -> Mapping[str, Any]:
+def _section(stage: str) -> type[BaseModel]:
     section: BaseModel = RunConfig.model_fields[stage].default
-    return type(section).model_fields
+    return type(section)
+
+
+def _check_known(stage: str, field: str | None, where: str) -> None:
+    """Refuse a section, or a field of one, that does not exist."""
+    if stage not in RunConfig.model_fields:
+        raise _unknown(where, stage, stage, tuple(RunConfig.model_fields))
+    known = tuple(_section(stage).model_fields)
+    if field is not None and field not in known:
+        raise _unknown(where, f"{stage}.{field}", field, known)
 
 
 def _unknown(where: str, key: str, word: str, known: tuple[str, ...]) -> SettingsError:
     nearest = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
-    prefix = key[: -len(word)]
+    prefix = key[: len(key) - len(word)]
     hint = f"Did you mean {prefix}{nearest[0]}?" if nearest else f"Known: {', '.join(known)}."
-    return SettingsError("Unknown setting", f"{where}: there is no {key}.", hint)
+    return SettingsError("Unknown setting", f"{where}: there is no {_shortened(key)}.", hint)
+
+
+def _shown(value: object) -> str:
+    return _shortened(repr(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

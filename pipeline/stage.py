@@ -6,14 +6,16 @@ returns its products. Between any two items or steps it calls `control.poll()`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from pydantic import JsonValue
 
 from pipeline.config import StageConfig
+from pipeline.errors import PipelineError, Stopped
 from pipeline.events import Record
 from pipeline.products import ItemStore
 
@@ -21,6 +23,16 @@ Inputs = Mapping[str, Any]
 Products = Mapping[str, Any]
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+ConfigT = TypeVar("ConfigT", bound=StageConfig)
+FanOut = Literal["threads", "processes"]
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Where a stage was: arrays and plain data that only the stage itself understands."""
+
+    arrays: Mapping[str, np.ndarray]
+    data: Mapping[str, JsonValue]
 
 
 class Control(Protocol):
@@ -31,17 +43,45 @@ class Control(Protocol):
     workers: int
 
     def poll(self) -> None:
-        """Serve what is waiting; raises `Stopped` when the run is to stop. Cheap: call it often."""
+        """Serve what is waiting: returns after a pause, raises `Stopped` when the run is to stop.
+        Cheap: call it often."""
         ...
 
     def due(self) -> bool:
         """Whether enough time has passed since the last record for another one."""
         ...
 
+    def latest(self, config: ConfigT, step: int) -> ConfigT:
+        """The stage's configuration with the live changes that arrived since it last asked; they
+        are recorded as taking effect at `step`. The same object where nothing changed."""
+        ...
+
+    def checkpoint_due(self) -> bool:
+        """Whether to save a checkpoint before the next `poll`: the user asked for one, the run is
+        about to stop, or the last one is some seconds old."""
+        ...
+
+    def save_checkpoint(self, checkpoint: Checkpoint, step: int) -> None:
+        """Keep a checkpoint durably in place of the last one, together with the live changes so
+        far. Raises PipelineError where the disk refuses."""
+        ...
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """The stage's checkpoint, if it was made from the same inputs and configuration.
+
+        Live changes that it knows are part of what `latest` returns from now on.
+        """
+        ...
+
 
 class Stage(Protocol):
     """A step of the method. `needs` and `makes` are product names; `version` grows when the same
-    inputs and config would give another result than before."""
+    inputs and config would give another result than before.
+
+    A stage whose items may be carried out anywhere, also on a cluster, says so with one more class
+    variable, `fan_out: FanOut`: "threads" where its item functions release the GIL, "processes"
+    where they do not. The items of the others run on threads of this process.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]
@@ -64,35 +104,82 @@ class Done:
     result: Any
 
 
+@runtime_checkable
+class RemoteExecutor(Protocol):
+    """An executor on other machines, which come and go: it knows best what keeps it busy."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many items it should have at a time."""
+        ...
+
+
 def run_items(
-    function: Callable[[ItemT], ResultT], items: Iterable[ItemT], control: Control
+    function: Callable[[ItemT], ResultT],
+    items: Iterable[ItemT],
+    control: Control,
+    at_once: int | None = None,
 ) -> Iterator[Done]:
     """Run a pure function over items on the control's executor; yields in order of completion.
 
-    Polls between completions, keeps at most two items per worker in flight, and on `Stopped` or an
-    error cancels what has not begun, so nothing outlives the stage.
+    Polls between completions and keeps two items per worker in flight. at_once: most items that
+    this machine may work on at a time, where that is fewer. When the run is to stop, what has begun
+    is finished and yielded, then `Stopped` raised; on an error it is finished and dropped. So
+    nothing outlives the stage. Raises PipelineError naming the items where a process died of one.
     """
-    waiting: dict[Future[ResultT], int] = {}
+    waiting: dict[Future[ResultT], tuple[int, ItemT]] = {}
     queue = enumerate(items)
     try:
         while True:
-            control.poll()
-            while len(waiting) < 2 * control.workers:
+            try:
+                control.poll()
+            except Stopped:
+                yield from _last(waiting)
+                raise
+            while len(waiting) < _in_flight(control, at_once):
                 entry = next(queue, None)
                 if entry is None:
                     break
-                waiting[control.executor.submit(function, entry[1])] = entry[0]
+                waiting[control.executor.submit(function, entry[1])] = entry
             if not waiting:
                 return
             finished, _ = wait(waiting, timeout=0.25, return_when=FIRST_COMPLETED)
-            for future in sorted(finished, key=waiting.__getitem__):
-                yield Done(waiting.pop(future), future.result())
+            for future in sorted(finished, key=lambda future: waiting[future][0]):
+                result = future.result()
+                yield Done(waiting.pop(future)[0], result)
+    except BrokenExecutor as error:
+        raise _died(error, [item for _, item in waiting.values()]) from error
     finally:
-        for future in waiting:
-            future.cancel()
+        wait([future for future in waiting if not future.cancel()])
 
 
-def content_key(*parts: Any) -> str:
-    """Key of an item: a hash of everything that decides its content (JSON-able parts)."""
-    text = json.dumps(parts, sort_keys=True, default=str, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def item_name(item: Any) -> str:
+    """What people call an item: its `name`, if it has one."""
+    return str(getattr(item, "name", f"an item of the kind {type(item).__name__}"))
+
+
+def _in_flight(control: Control, at_once: int | None) -> int:
+    if isinstance(control.executor, RemoteExecutor):
+        return control.executor.in_flight
+    return 2 * control.workers if at_once is None else min(2 * control.workers, at_once)
+
+
+def _last(waiting: dict[Future[ResultT], tuple[int, ItemT]]) -> Iterator[Done]:
+    """Cancel what has not begun; yield what had."""
+    for future in [future for future in waiting if future.cancel()]:
+        del waiting[future]
+    wait(waiting)
+    for future in list(waiting):
+        result = future.result()
+        yield Done(waiting.pop(future)[0], result)
+
+
+def _died(error: BrokenExecutor, items: list[Any]) -> PipelineError:
+    names = [item_name(item) for item in items]
+    at_work = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
+    return PipelineError(
+        "A process died",
+        f"{error} It worked on {at_work}.",
+        "Too little memory is the usual reason. What was finished is kept: try again, with smaller "
+        "photographs (features.max_size_px) if it happens again.",
+    )

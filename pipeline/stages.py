@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageEntry:
-    """A stage of the method: where its class is, and the products that it needs and makes."""
+    """A stage of the method: where its class is, and the products that it needs and makes.
+
+    libraries: name of the set of libraries that it uses. Stages with different sets never run in
+    one process: some libraries do not bear each other, and their memory is returned between them.
+    imports: the module with what the stage imports when it runs, for a worker that has the time.
+    """
 
     name: str
     target: str
     needs: tuple[str, ...]
     makes: tuple[str, ...]
+    libraries: str
+    imports: str = ""
 
     def load(self) -> Stage:
         """Import the stage. Raises TypeError if it declares other products or another name."""
@@ -37,27 +44,52 @@ class StageEntry:
         return stage
 
 
+_VISION = "vision"
+_MAPPING = "mapping"
+
 METHOD = (
-    StageEntry("ingest", "pipeline.photos.ingest:Ingest", ("source",), ("photos", "thumbnails")),
-    StageEntry("features", "pipeline.features.stage:ExtractFeatures", ("photos",), ("features",)),
-    StageEntry("pairs", "pipeline.matching.pairs:SelectPairs", ("photos", "features"), ("pairs",)),
+    StageEntry(
+        "ingest",
+        "pipeline.photos.ingest:Ingest",
+        ("source",),
+        ("photos", "thumbnails"),
+        _VISION,
+    ),
+    StageEntry(
+        "features",
+        "pipeline.features.stage:ExtractFeatures",
+        ("photos",),
+        ("features",),
+        _VISION,
+    ),
+    StageEntry(
+        "pairs",
+        "pipeline.matching.pairs:SelectPairs",
+        ("photos", "features"),
+        ("pairs",),
+        _VISION,
+    ),
     StageEntry(
         "matching",
         "pipeline.matching.stage:MatchFeatures",
         ("photos", "features", "pairs"),
         ("matches",),
+        _VISION,
     ),
     StageEntry(
         "verification",
         "pipeline.matching.verification:VerifyMatches",
         ("photos", "features", "matches"),
         ("geometries",),
+        _VISION,
     ),
     StageEntry(
         "mapping",
         "pipeline.mapping.stage:MapIncrementally",
         ("photos", "features", "geometries"),
         ("reconstruction",),
+        _MAPPING,
+        "pipeline.mapping.mapper",
     ),
 )
 
@@ -66,6 +98,7 @@ IMPORTED_POSES = StageEntry(
     "pipeline.mapping.imported:ImportPoses",
     ("photos", "features", "geometries", "poses"),
     ("reconstruction",),
+    _MAPPING,
 )
 
 STAGE_NAMES = tuple(entry.name for entry in METHOD)
