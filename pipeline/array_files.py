@@ -63,13 +63,19 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     content = memoryview(data)[_PREFIX.size : size]
     if magic != _MAGIC or zlib.crc32(content) != crc:
         raise DamagedFile(f"{path} is not what was written")
-    start = _PREFIX.size + header_size
+    start = end = _PREFIX.size + header_size
     arrays = {}
-    for name, (dtype, shape, offset) in json.loads(bytes(content[:header_size])).items():
-        count = int(np.prod(shape, dtype=np.int64))
-        kind = np.dtype(dtype)
-        flat = np.frombuffer(data, kind, count, start + offset) if count else np.zeros(0, kind)
-        arrays[name] = flat.reshape(shape)
+    try:
+        for name, (dtype, shape, offset) in json.loads(bytes(content[:header_size])).items():
+            count = int(np.prod(shape, dtype=np.int64))
+            kind = np.dtype(dtype)
+            flat = np.frombuffer(data, kind, count, start + offset) if count else np.zeros(0, kind)
+            arrays[name] = flat.reshape(shape)
+            end += flat.nbytes + -flat.nbytes % _ALIGN
+    except ValueError as error:
+        raise DamagedFile(f"{path} is not what was written: {error}") from error
+    if end != size:  # the length of the header is not part of the checksum
+        raise DamagedFile(f"{path} is not what was written")
     return arrays
 
 

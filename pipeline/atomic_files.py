@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import DiskFull, PipelineError
 
 TEMPORARY_SUFFIX = ".tmp"
 REPLACED_SUFFIX = ".old"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _counter = itertools.count()
 
 
@@ -30,7 +30,7 @@ def storage_error(error: OSError, path: Path) -> PipelineError:
     """The error that tells the user why `path` could not be written and what to do about it."""
     again = "Nothing that was finished is lost: the same command continues where it stopped."
     if error.errno in _FULL:
-        return PipelineError(
+        return DiskFull(
             "No space left",
             f"{path} could not be written: {os.strerror(error.errno or 0)}.",
             f"Free some space or choose another folder with --out. {again}",
@@ -61,6 +61,20 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def make_folder(path: Path) -> None:
+    """Create a folder, with its parents, durably; one that is there is left alone.
+
+    Raises PipelineError naming the folder that could not be created.
+    """
+    try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            sync(folder.parent)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
 def write_bytes(path: Path, *chunks: bytes | memoryview) -> None:
     """Replace a file by the chunks; raises PipelineError naming the file if that fails."""
     with replacing_file(path) as temporary:
@@ -80,8 +94,8 @@ def replacing_file(path: Path) -> Iterator[Path]:
     Raises PipelineError naming the file where the disk refuses; then the old file stands.
     """
     temporary = temporary_beside(path)
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         sync(temporary)
         temporary.replace(path)
@@ -100,8 +114,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     temporary = temporary_beside(path)
     replaced = path.with_name(f".{path.name}{REPLACED_SUFFIX}")
+    make_folder(path.parent)
     try:
-        temporary.mkdir(parents=True)
+        temporary.mkdir()
         yield temporary
         for folder, _, files in os.walk(temporary):
             for name in files:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,22 +20,12 @@ from pipeline.geometry.cameras import Camera
 from pipeline.manifest import Hashes
 from pipeline.photos.masks import mask_folder
 from pipeline.photos.source import PhotoSource, list_photos
-from pipeline.workspace import MANIFEST, Workspace
+from pipeline.request import GivenPaths
+from pipeline.run_directory import MANIFEST, RunDirectory
 
-
-@dataclass(frozen=True)
-class GivenPaths:
-    """Where the user's files are.
-
-    photos: a folder, or a video; with `files`, the folder that the run is named after. files:
-    single photographs instead of a whole folder. poses, intrinsics: None where mapping is to find
-    them.
-    """
-
-    photos: Path
-    files: tuple[Path, ...] = ()
-    poses: Path | None = None
-    intrinsics: Path | None = None
+Told = Callable[[int, int], None]
+SECONDS_BETWEEN_SAVES = 5.0  # of the hashes: reading thousands of photographs takes minutes
+_UNREADABLE = "unreadable: "
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +82,16 @@ def find_files(paths: GivenPaths, config: RunConfig, run_directory: Path) -> Fou
 
 
 def read_inputs(
-    paths: GivenPaths, found: FoundFiles, workspace: Workspace, executor: Executor
+    paths: GivenPaths,
+    found: FoundFiles,
+    directory: RunDirectory,
+    executor: Executor,
+    told: Told | None = None,
 ) -> GivenInputs:
     """Hash the files that were found, and read the given intrinsics and poses.
 
+    executor: of this machine, where the files are. told: called after every file with how many
+    are hashed, and of how many; what it raises ends the reading, and the next one goes on there.
     Raises PipelineError naming the file that cannot be read as asked.
     """
     source = found.source
@@ -103,11 +100,15 @@ def read_inputs(
     products: dict[str, Any] = {"source": source}
     if paths.poses is not None:
         products["poses"] = read_posed_photos(paths.poses, tuple(found.photos))
-    hashes = _Hashes(workspace, executor)
+    hashes = _Hashes(directory)
+    hashes.read(
+        [path for files in (found.photos, *found.others.values()) for path in files.values()],
+        executor,
+        told or (lambda done, total: None),
+    )
     photos = hashes.of(found.photos)
     given = {product: hashes.of(files) for product, files in found.others.items()}
     given["source"] = {**photos, **given["source"], "the folder's path": str(found.scene)}
-    hashes.keep()
     return GivenInputs(products, given, found.scene, photos)
 
 
@@ -160,38 +161,39 @@ def _files_below(path: Path, prefix: str) -> dict[str, Path]:
 class _Hashes:
     """Content hashes, remembered from run to run by path, size, times and inode."""
 
-    def __init__(self, workspace: Workspace, executor: Executor) -> None:
-        self._workspace = workspace
-        self._executor = executor
-        self._known = workspace.read_hash_cache()
-        self._used: dict[str, list[Any]] = {}
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self._known: dict[str, list[Any]] = {}
+
+    def read(self, files: Iterable[Path], executor: Executor, told: Told) -> None:
+        """Hash the files that are new or have changed, and remember all of them."""
+        states = {str(path): _state(path) for path in files}
+        before = self._directory.read_hash_cache()
+        known = {path: before[path] for path in states if path in before}
+        self._known = {path: entry for path, entry in known.items() if entry[:-1] == states[path]}
+        new = [path for path in states if path not in self._known]
+        saved = time.monotonic()
+        try:
+            for done, (path, digest) in enumerate(
+                zip(new, executor.map(_digest, new), strict=True)
+            ):
+                self._known[path] = [*states[path], digest]
+                if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                    self._remember(before)
+                    saved = time.monotonic()
+                told(done + 1, len(new))
+        finally:
+            self._remember(before)
+
+    def _remember(self, before: Mapping[str, list[Any]]) -> None:
+        readable = {path: entry for path, entry in self._known.items() if _is_hash(entry[-1])}
+        if readable != before:
+            self._directory.write_hash_cache(readable)
 
     def of(self, files: Mapping[str, Path]) -> dict[str, str]:
         """The hash of each file, by name. One that cannot be read has the reason for its hash, so
         that mending it counts as a change."""
-        states = [_state(path) for path in files.values()]
-        paths = [str(path) for path in files.values()]
-        new = [
-            number
-            for number, (path, state) in enumerate(zip(paths, states, strict=True))
-            if self._known.get(path, [None])[:-1] != state
-        ]
-        self._add(paths, states, new)
-        return {name: self._used[path][-1] for name, path in zip(files, paths, strict=True)}
-
-    def keep(self) -> None:
-        """Remember for the next run, if anything is new."""
-        if self._used != self._known:
-            self._workspace.write_hash_cache(self._used)
-
-    def _add(self, paths: Sequence[str], states: Sequence[list[int]], new: Iterable[int]) -> None:
-        fresh = set(new)
-        digests = dict(
-            zip(fresh, self._executor.map(_digest, [paths[n] for n in fresh]), strict=True)
-        )
-        for number, (path, state) in enumerate(zip(paths, states, strict=True)):
-            digest = digests[number] if number in fresh else self._known[path][-1]
-            self._used[path] = [*state, digest]
+        return {name: self._known[str(path)][-1] for name, path in files.items()}
 
 
 def _state(path: Path) -> list[int]:
@@ -208,4 +210,8 @@ def _digest(path: str) -> str:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        return f"unreadable: {error.strerror}"
+        return f"{_UNREADABLE}{error.strerror}"
+
+
+def _is_hash(digest: str) -> bool:
+    return not digest.startswith(_UNREADABLE)

@@ -1,8 +1,10 @@
 """The items of a run directory: immutable files of arrays, named by the hash of what decides them.
 
-A file lies under ``<kind>/<first two letters of the key>/<key>.arrays``. `put` returns at once; one
-thread writes behind it, several files to a sync, because a sync costs milliseconds during which a
-worker could compute. What a kill loses of that queue is computed again.
+A file lies under ``<kind>/<first two letters of the key>/<key>.arrays``, or flat in one of
+FLAT_FOLDERS where a kind has few files. `put` returns at once; one thread writes behind it, several
+files to a sync, because a sync costs milliseconds during which a worker could compute. What a kill
+loses of that queue is computed again: at most one item where the disk keeps up, never more than
+QUEUE_ITEMS.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +28,13 @@ Arrays = dict[str, np.ndarray]
 
 MEMORY_BYTES = 256 * 2**20
 QUEUE_BYTES = 64 * 2**20
+QUEUE_ITEMS = 128
 FILES_PER_SYNC = 64
-FOLDER_OF_KIND = {"thumbnails": "photos/thumbnails"}
+FLAT_FOLDERS = {
+    "inspections": "photos/inspections",
+    "fits": "matches/fits",
+    "geometries": "matches/geometries",
+}
 
 
 class LostItem(KeyError):
@@ -72,16 +80,19 @@ class DiskStore:
     """An `ItemStore` in a run directory, safe to use from several threads.
 
     Arrays that `get` returns are shared with other readers: treat them as read-only. A short or
-    damaged file counts as absent; it is removed and `take_warnings` names it.
+    damaged file counts as absent; it is removed and `take_warnings` names it. Pickled, it becomes
+    the other process's store of the same run, which only reads.
     """
 
-    def __init__(self, root: Path, memory_bytes: int = MEMORY_BYTES) -> None:
-        self._root = root
+    def __init__(
+        self, root: Path, memory_bytes: int = MEMORY_BYTES, *, writes: bool = True
+    ) -> None:
+        self.root = root
+        self._writes = writes
         self._recent = RecentItems(memory_bytes)
         self._pending: OrderedDict[Name, Arrays] = OrderedDict()
         self._pending_bytes = 0
         self._on_disk: set[Name] = set()
-        self._unsynced: set[Path] = set()
         self._folders: set[Path] = set()
         self._warnings: list[str] = []
         self._failure: PipelineError | None = None
@@ -123,7 +134,8 @@ class DiskStore:
             with self._changed:
                 self._on_disk.discard(name)
                 self._warnings.append(f"{path} is damaged and was removed: {error}")
-            path.unlink(missing_ok=True)
+            if self._writes:
+                path.unlink(missing_ok=True)
             raise LostItem(f"{path} is damaged") from error
         with self._changed:
             self._on_disk.add(name)
@@ -132,7 +144,9 @@ class DiskStore:
 
     def put(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Store an item; storing it again changes nothing. Raises PipelineError after a failed
-        write."""
+        write, ValueError in a store that only reads."""
+        if not self._writes:
+            raise ValueError(f"only the process that runs a stage writes items into {self.root}")
         name = (kind, key)
         if self.has(kind, key):
             return
@@ -140,7 +154,11 @@ class DiskStore:
         with self._changed:
             # A single item larger than the queue must pass too, hence the test for emptiness.
             self._changed.wait_for(
-                lambda: self._pending_bytes < QUEUE_BYTES or not self._pending or self._failure
+                lambda: (
+                    (self._pending_bytes < QUEUE_BYTES and len(self._pending) < QUEUE_ITEMS)
+                    or not self._pending
+                    or self._failure
+                )
             )
             self._raise_failure()
             if name in self._pending:
@@ -153,17 +171,24 @@ class DiskStore:
                 self._writer.start()
             self._changed.notify_all()
 
+    def settle(self, kind: str, key: str) -> None:
+        """Wait until another process can read the item. Raises PipelineError if it could not be
+        written."""
+        with self._changed:
+            self._changed.wait_for(lambda: (kind, key) not in self._pending or self._failure)
+            if (kind, key) in self._pending:
+                self._raise_failure()
+
     def flush(self) -> None:
         """Wait until every item is durable. Raises PipelineError if one could not be written."""
         with self._changed:
             self._changed.wait_for(lambda: not self._pending or self._failure)
             self._raise_failure()
-            folders, self._unsynced = self._unsynced, set()
-        for folder in sorted(folders):
-            try:
-                sync(folder)
-            except OSError as error:
-                raise storage_error(error, folder) from error
+
+    def warn(self, message: str) -> None:
+        """Have `take_warnings` tell of something that was found damaged."""
+        with self._changed:
+            self._warnings.append(message)
 
     def take_warnings(self) -> list[str]:
         """What was found damaged since the last call, in words."""
@@ -173,10 +198,11 @@ class DiskStore:
 
     def path_of(self, kind: str, key: str) -> Path:
         """Where the item is or would be."""
-        return self._root / FOLDER_OF_KIND.get(kind, kind) / key[:2] / f"{key}{SUFFIX}"
+        folder = self.root / FLAT_FOLDERS.get(kind, f"{kind}/{key[:2]}")
+        return folder / f"{key}{SUFFIX}"
 
-    def __reduce__(self) -> tuple[type[DiskStore], tuple[Path]]:
-        return DiskStore, (self._root,)
+    def __reduce__(self) -> tuple[Callable[[Path], DiskStore], tuple[Path]]:
+        return reader_of, (self.root,)
 
     def _raise_failure(self) -> None:
         """Called with the condition held. The next write is tried again afterwards."""
@@ -207,15 +233,17 @@ class DiskStore:
                 self._changed.notify_all()
 
     def _write_batch(self, batch: list[tuple[Name, Arrays]]) -> PipelineError | None:
-        """Write some items; syncing them after all are written lets the disk take them together."""
+        """Write some items durably; syncing them after all are written lets the disk take them
+        together."""
         temporaries: list[tuple[Path, Path]] = []
-        path = self._root
+        folders: set[Path] = set()
+        path = self.root
         try:
             with ExitStack() as files:
                 written = []
                 for (kind, key), arrays in batch:
                     path = self.path_of(kind, key)
-                    self._make_folder(path.parent)
+                    folders |= self._make_folder(path.parent)
                     temporary = temporary_beside(path)
                     temporaries.append((temporary, path))
                     file = files.enter_context(temporary.open("xb"))
@@ -225,18 +253,29 @@ class DiskStore:
                 for file, (temporary, path) in zip(written, temporaries, strict=True):
                     os.fsync(file.fileno())
                     temporary.replace(path)
+            for path in sorted(folders):
+                sync(path)
         except OSError as error:
             for temporary, _ in temporaries:
                 temporary.unlink(missing_ok=True)
+            self._folders.clear()  # what is above them may not be durable
             return storage_error(error, path)
-        with self._changed:
-            self._unsynced.update(path.parent for _, path in temporaries)
         return None
 
-    def _make_folder(self, folder: Path) -> None:
-        if folder not in self._folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._folders.add(folder)
+    def _make_folder(self, folder: Path) -> set[Path]:
+        """Make the folder of an item; the folders that get new entries by that, and by the item."""
+        if folder in self._folders:
+            return {folder}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folders.add(folder)
+        return {folder, *(above for above in folder.parents if above.is_relative_to(self.root))}
+
+
+@lru_cache(maxsize=4)
+def reader_of(root: Path) -> DiskStore:
+    """The store of a run as a process reads it that only computes: one for all of its tasks, so
+    that they share what is in memory."""
+    return DiskStore(root, writes=False)
 
 
 def _size(arrays: Arrays) -> int:

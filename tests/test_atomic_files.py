@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 from pathlib import Path
 
 import pytest
 
+from pipeline import atomic_files
 from pipeline.atomic_files import (
     clean_leftovers,
     replacing_file,
@@ -15,7 +17,7 @@ from pipeline.atomic_files import (
     temporary_beside,
     write_bytes,
 )
-from pipeline.errors import PipelineError
+from pipeline.errors import DiskFull, PipelineError
 
 
 def names_in(folder: Path) -> list[str]:
@@ -45,11 +47,20 @@ def test_an_error_while_writing_keeps_the_old_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "title"),
-    [(errno.ENOSPC, "No space left"), (errno.EDQUOT, "No space left"), (errno.EIO, "Cannot write")],
+    ("number", "title", "kind"),
+    [
+        (errno.ENOSPC, "No space left", DiskFull),
+        (errno.EDQUOT, "No space left", DiskFull),
+        (errno.EFBIG, "Cannot write", PipelineError),
+        (errno.EIO, "Cannot write", PipelineError),
+    ],
 )
 def test_a_refusing_disk_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, title: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    title: str,
+    kind: type[PipelineError],
 ) -> None:
     path = tmp_path / "a.txt"
     write_bytes(path, b"old")
@@ -60,9 +71,23 @@ def test_a_refusing_disk_is_named(
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(PipelineError) as caught:
         write_bytes(path, b"new")
-    assert caught.value.title == title
+    assert caught.value.title == title and type(caught.value) is kind
     assert str(path) in caught.value.message
     assert path.read_bytes() == b"old"
+    handed_over = pickle.loads(pickle.dumps(caught.value))
+    assert type(handed_over) is kind and handed_over.hint == caught.value.hint
+
+
+def test_new_folders_are_durable_before_what_they_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(atomic_files, "sync", lambda path: synced.append(path.name))
+    write_bytes(tmp_path / "a" / "b" / "c.txt", b"new")
+    assert synced[:2] == ["a", tmp_path.name] and synced[-1] == "b"
+    synced.clear()
+    write_bytes(tmp_path / "a" / "b" / "c.txt", b"newer")
+    assert "a" not in synced and synced[-1] == "b"
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:

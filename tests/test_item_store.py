@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
+from pipeline import item_store
 from pipeline.array_files import (
     DamagedFile,
     encode_arrays,
@@ -21,8 +22,8 @@ from pipeline.array_files import (
     strings_as_array,
     strings_from_array,
 )
-from pipeline.errors import PipelineError
-from pipeline.item_store import DiskStore, LostItem
+from pipeline.errors import DiskFull
+from pipeline.item_store import QUEUE_ITEMS, DiskStore, LostItem
 
 ITEM: dict[str, np.ndarray] = {
     "keypoints": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -141,6 +142,18 @@ def test_many_threads_put_many_items(tmp_path: Path) -> None:
     assert found == list(range(200))
 
 
+def test_flush_makes_new_folders_durable_up_to_the_run_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(item_store, "sync", synced.append)
+    store = DiskStore(tmp_path)
+    store.put("features", "abc", ITEM)
+    store.flush()
+    folder = store.path_of("features", "abc").parent
+    assert set(synced) == {folder, folder.parent, tmp_path} and folder.parent.parent == tmp_path
+
+
 def test_a_full_disk_is_told_and_the_item_is_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,9 +165,79 @@ def test_a_full_disk_is_told_and_the_item_is_not_counted(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
         store.put("features", "abc", ITEM)
-        with pytest.raises(PipelineError, match="No space left"):
+        with pytest.raises(DiskFull, match="No space left"):
             store.flush()
     assert not store.has("features", "abc")
     store.put("features", "abc", ITEM)
     store.flush()
     assert DiskStore(tmp_path).has("features", "abc")
+
+
+def test_another_process_reads_through_one_store_that_does_not_write(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path)
+    store.put("features", "abc", ITEM)
+    store.flush()
+    reader = pickle.loads(pickle.dumps(store))
+    assert reader is pickle.loads(pickle.dumps(store)) is not store
+    with pytest.raises(ValueError, match="writes"):
+        reader.put("features", "other", ITEM)
+    path = store.path_of("features", "abc")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(LostItem, match="damaged"):
+        reader.get("features", "abc")
+    assert path.exists()  # only the run's own process removes what it finds damaged
+
+
+class SlowDisk:
+    """Every sync waits until it is let through."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gate = threading.Event()
+        fsync = os.fsync
+
+        def wait(handle: int) -> None:
+            self.gate.wait()
+            fsync(handle)
+
+        monkeypatch.setattr(os, "fsync", wait)
+
+
+def test_to_settle_is_to_wait_for_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = SlowDisk(monkeypatch)
+    store = DiskStore(tmp_path)
+    store.put("features", "abc", ITEM)
+    path = store.path_of("features", "abc")
+    there: list[bool] = []
+
+    def settle() -> None:
+        store.settle("features", "abc")
+        there.append(path.exists())
+
+    waiting = threading.Thread(target=settle)
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive() and not path.exists()
+    disk.gate.set()
+    waiting.join()
+    assert there == [True]
+    store.settle("features", "never put")
+
+
+def test_what_a_kill_can_lose_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = SlowDisk(monkeypatch)
+    store = DiskStore(tmp_path)
+    taken: list[int] = []
+
+    def put() -> None:
+        for number in range(2 * QUEUE_ITEMS):
+            store.put("matches", f"{number:04d}", {"n": np.array([number])})
+            taken.append(number)
+
+    putting = threading.Thread(target=put)
+    putting.start()
+    putting.join(1.0)
+    assert putting.is_alive() and len(taken) == QUEUE_ITEMS
+    disk.gate.set()
+    putting.join()
+    store.flush()
+    assert len(list(tmp_path.rglob("*.arrays"))) == 2 * QUEUE_ITEMS

@@ -6,16 +6,17 @@ import errno
 import json
 import os
 import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import JsonValue
 
 from pipeline.codecs import CODECS, LostProduct
-from pipeline.errors import PipelineError
+from pipeline.errors import DiskFull, PipelineError
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
 from pipeline.manifest import Ingredients, StageEntry, differences
@@ -32,8 +33,9 @@ from pipeline.products import (
     TwoViewGeometry,
     Verdict,
 )
+from pipeline.run_directory import default_run_directory, find_run, read_report
 from pipeline.stages import METHOD
-from pipeline.workspace import Workspace, default_run_directory, find_run, read_report
+from pipeline.workspace import Workspace
 from tests.fake_stages import KEYPOINTS, line_model
 
 VERSION = "0.1.0"
@@ -93,31 +95,7 @@ def test_differences_of_files_name_them() -> None:
     ]
 
 
-def test_a_second_runner_is_refused(tmp_path: Path) -> None:
-    with Workspace(tmp_path, VERSION), pytest.raises(PipelineError) as caught:
-        Workspace(tmp_path, VERSION)
-    assert caught.value.title == "The run is in use"
-    assert str(os.getpid()) in caught.value.message
-    with Workspace(tmp_path, VERSION):
-        pass  # and it is free again
-
-
-def test_a_killed_runner_leaves_no_lock_behind(tmp_path: Path) -> None:
-    code = (
-        "import os, signal; from pathlib import Path; from pipeline.workspace import Workspace\n"
-        f"w = Workspace(Path({str(tmp_path)!r}), {VERSION!r})\n"
-        "os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    with Workspace(tmp_path, VERSION):
-        pass
-
-
-def test_other_folders_and_versions_are_refused_untouched(tmp_path: Path) -> None:
-    (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(PipelineError, match="Not a run directory"):
-        Workspace(tmp_path, VERSION)
-    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+def test_other_versions_are_refused(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with Workspace(run, "0.2.0"):
         pass
@@ -190,7 +168,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 raise OSError(errno.ENOSPC, "No space left on device")
 
             patch.setattr(os, "fsync", refuse)
-            with pytest.raises(PipelineError, match="No space left"):
+            with pytest.raises(DiskFull, match="No space left"):
                 workspace.save(StageEntry(ingredients("mapping"), 1.0, {}), {"pairs": two_pairs()})
     with Workspace(tmp_path, VERSION) as workspace:
         assert workspace.changes(ingredients()) == []
@@ -285,6 +263,118 @@ def test_a_product_that_is_not_whole_is_lost(tmp_path: Path, product: str, file:
     (tmp_path / file).unlink()
     with Workspace(tmp_path, VERSION) as workspace, pytest.raises(LostProduct, match=product):
         workspace.load(product)
+
+
+def checkpoint_arrays() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    return {
+        "points": random.normal(size=(50, 3)),
+        "kept": random.random(7) < 0.5,
+        "none": np.zeros((0, 3), np.float32),
+        "scale": np.array(0.1),
+    }
+
+
+CHECKPOINT_DATA: dict[str, JsonValue] = {
+    "phase": "grow", "step": 7, "third": 1 / 3, "tiny": 5e-324, "list": [1, None],
+}  # fmt: skip
+
+
+def test_a_checkpoint_comes_back_bit_by_bit_in_another_process_of_the_run(tmp_path: Path) -> None:
+    with Workspace(tmp_path, VERSION) as workspace:
+        assert workspace.load_checkpoint("mapping") is None
+        workspace.save_checkpoint("mapping", {}, {"step": 1})
+        workspace.save_checkpoint("mapping", checkpoint_arrays(), CHECKPOINT_DATA)
+    with Workspace(tmp_path, VERSION) as workspace:
+        assert workspace.load_checkpoint("matching") is None
+        loaded = workspace.load_checkpoint("mapping")
+        assert workspace.store.take_warnings() == []
+    assert loaded is not None
+    arrays, data = loaded
+    assert data == CHECKPOINT_DATA
+    assert list(arrays) == list(checkpoint_arrays())
+    for name, array in checkpoint_arrays().items():
+        assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
+        assert arrays[name].tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("place", [0, 9, 100, -1])
+def test_a_damaged_checkpoint_counts_as_none_and_is_told(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "stages/mapping/checkpoint.arrays"
+    with Workspace(tmp_path, VERSION) as workspace:
+        workspace.save_checkpoint("mapping", checkpoint_arrays(), CHECKPOINT_DATA)
+        content = bytearray(path.read_bytes())
+        content[place] ^= 1
+        path.write_bytes(content)
+        assert workspace.load_checkpoint("mapping") is None
+        (warning,) = workspace.store.take_warnings()
+        assert str(path) in warning and not path.exists()
+        workspace.save_checkpoint("mapping", {}, CHECKPOINT_DATA)
+        assert workspace.load_checkpoint("mapping") is not None
+
+
+def test_a_finished_stage_needs_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Workspace(tmp_path, VERSION) as workspace:
+        workspace.save_checkpoint("pairs", {}, {"step": 1})
+        with monkeypatch.context() as patch:
+
+            def refuse(entry: StageEntry) -> None:
+                raise KeyboardInterrupt
+
+            patch.setattr(workspace, "record", refuse)
+            with pytest.raises(KeyboardInterrupt):
+                save_pairs(workspace)
+        assert workspace.load_checkpoint("pairs") is not None
+        save_pairs(workspace)
+        assert workspace.load_checkpoint("pairs") is None
+        workspace.drop_checkpoint("pairs")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "barfield-test", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False).returncode
+    except FileNotFoundError:
+        done = 1
+    if done != 0:
+        pytest.skip("may not mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_really_full_disk_is_told_and_room_is_all_that_it_takes(small_disk: Path) -> None:
+    noise = np.random.default_rng(0).bytes(100_000)
+    large = {"noise": np.frombuffer(noise * 20, np.uint8)}
+
+    def write_blobs(path: Path) -> None:
+        path.write_bytes(noise * 20)
+
+    with Workspace(small_disk / "run", VERSION) as workspace:
+        save_pairs(workspace)
+        workspace.save_checkpoint("mapping", {}, {"step": 1})
+        filler = small_disk / "filler"
+        filler.write_bytes(noise * 9)
+        with pytest.raises(DiskFull, match=r"mapping/checkpoint\.arrays"):
+            workspace.save_checkpoint("mapping", large, {"step": 2})
+        with pytest.raises(DiskFull, match=r"run/database\.db"):
+            workspace.write_database(write_blobs)
+        workspace.store.put("features", "abc", large)
+        with pytest.raises(DiskFull, match=r"abc\.arrays"):
+            workspace.store.flush()
+        loaded = workspace.load_checkpoint("mapping")
+        assert loaded is not None and loaded[1] == {"step": 1}
+        filler.unlink()
+        smaller = {"noise": large["noise"][:500_000]}
+        workspace.save_checkpoint("mapping", smaller, {"step": 2})
+        loaded = workspace.load_checkpoint("mapping")
+        assert loaded is not None and loaded[1] == {"step": 2}
+        assert workspace.changes(ingredients()) == []
 
 
 def test_the_database_counts_only_once_recorded(tmp_path: Path) -> None:

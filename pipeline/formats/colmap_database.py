@@ -6,6 +6,7 @@ corner of the top-left pixel as origin, as ours are.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,8 +46,8 @@ def write_database(
 
     The cameras are those of the geometries, from which mapping starts. A refused pair is stored as
     degenerate, without rows, as COLMAP does. There is no journal, and the file is flushed to the
-    disk at the end: renaming it into place is the caller's. Raises PipelineError where the file
-    cannot be written.
+    disk at the end: renaming it into place is the caller's. Raises OSError where the file cannot be
+    written; ENOSPC where the disk is full.
     """
     try:
         for leftover in ("", "-journal", "-wal", "-shm"):
@@ -75,12 +76,9 @@ def write_database(
             database.execute("COMMIT")
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-    except (sqlite3.Error, OSError) as error:
-        raise PipelineError(
-            "Database not written",
-            f"{path}: {error}",
-            "Check that the disk has room and that you may write to the folder.",
-        ) from error
+    except sqlite3.OperationalError as error:
+        full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+        raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(path)) from error
 
 
 def _insert(database: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,8 +14,9 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import PipelineError
+from pipeline.formats import colmap_database
 from pipeline.formats.colmap_database import read_database, write_database
-from pipeline.formats.colmap_schema import image_ids, pair_id
+from pipeline.formats.colmap_schema import CREATE, image_ids, pair_id
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose, cross_matrix, rotation_from_rotvec
 from pipeline.products import (
@@ -338,6 +340,15 @@ def test_damaged_rows_are_refused(tmp_path: Path) -> None:
 def test_missing_and_unwritable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"nothing\.db does not exist"):
         read_database(tmp_path / "nothing.db")
-    with pytest.raises(PipelineError, match="Database not written") as caught:
+    with pytest.raises(OSError, match="unable to open") as refused:
         make_world(2, 10).write(tmp_path / "no folder" / "database.db")
-    assert "no folder" in caught.value.message
+    assert "no folder" in str(refused.value)
+
+
+def test_a_full_disk_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite takes a limit of pages for a full disk."""
+    schema = f"PRAGMA max_page_count = 8;{CREATE}"
+    monkeypatch.setattr(colmap_database, "CREATE", schema)
+    with pytest.raises(OSError, match="disk is full") as caught:
+        make_world(3, 2000).write(tmp_path / "database.db")
+    assert caught.value.errno == errno.ENOSPC
