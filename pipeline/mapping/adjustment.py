@@ -54,7 +54,8 @@ def adjust(
 ) -> Adjusted | None:
     """Adjust the whole model, or some images with the points they see while all else is held.
 
-    Writes poses, points and intrinsics back into the state. None where nothing can be adjusted.
+    Writes poses, points and intrinsics back into the state, and of the whole model the mean error.
+    None where nothing can be adjusted.
     """
     images = state.registered_images
     obs = np.flatnonzero(state.sees_point())
@@ -67,7 +68,10 @@ def adjust(
     if len(obs) < 8 or len(images) < 2:
         return None
     fixed = None if free_images is None else ~np.isin(images, free_images)
-    return _adjust(state, images, obs, fixed, freedom, options)
+    adjusted = _adjust(state, images, obs, fixed, freedom, options)
+    if free_images is None:
+        state.mean_error_px = float(adjusted.result.obs_errors_px.mean())
+    return adjusted
 
 
 def adjust_points(state: MapState) -> None:

@@ -12,7 +12,10 @@ from pipeline.products import Photo, PhotoIndex
 
 
 class KeypointColors:
-    """Colours of the keypoints, read while the model grows: mapping keeps one core busy at most."""
+    """Colours of the keypoints, read while the model grows: mapping keeps one core busy at most.
+
+    Use it in a `with` statement: what was not begun when it ends is cancelled.
+    """
 
     def __init__(
         self, photos: PhotoIndex, keypoints_px: list[Float64s], executor: Executor
@@ -22,9 +25,16 @@ class KeypointColors:
             for photo, points_px in zip(photos.photos, keypoints_px, strict=True)
         ]
 
-    def of(self, images: set[int]) -> dict[int, UInt8s]:
-        """(N_i, 3) per image."""
-        return {i: self._futures[i].result() for i in images}
+    def __enter__(self) -> KeypointColors:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for future in self._futures:
+            future.cancel()
+
+    def of_image(self, i: int) -> UInt8s:
+        """RGB (N_i, 3) of the keypoints of image i."""
+        return self._futures[i].result()
 
 
 def colors_at(photo: Photo, points_px: Float64s) -> UInt8s:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from pipeline.config import MappingConfig, StageConfig
 from pipeline.errors import PipelineError
-from pipeline.events import Progress, Record, Report
+from pipeline.events import Metric, Progress, Record, Report
 from pipeline.geometry.cameras import Camera
 from pipeline.products import PhotoIndex, Reconstruction, TwoViewGeometries, Verdict
-from pipeline.stage import Control, Inputs, Products
+from pipeline.stage import Checkpoint, Control, Inputs, Products
 
 _ROUNDS = 3
 
@@ -38,7 +38,7 @@ class ImportPoses:
         from pipeline.mapping.adjustment import adjust_points
         from pipeline.mapping.colors import KeypointColors
         from pipeline.mapping.export import sparse_model
-        from pipeline.mapping.state import MapState
+        from pipeline.mapping.state import Limits, MapState
         from pipeline.mapping.tracks import build_tracks, keypoints_of
 
         photos: PhotoIndex = inputs["photos"]
@@ -54,8 +54,8 @@ class ImportPoses:
                 "check that its image names are those of the photo folder",
             )
         yield Progress(0, len(names), "photographs", "joining matches to tracks")
+        control.poll()
         keypoints_px = keypoints_of(inputs["features"])
-        colors = KeypointColors(photos, keypoints_px, control.executor)
         cameras: list[Camera] = list(geometries.cameras)
         image_cameras = np.array([photo.camera for photo in photos.photos], np.int64)
         number_of: dict[tuple[Any, ...], int] = {}
@@ -70,18 +70,34 @@ class ImportPoses:
                 number_of[key] = len(cameras)
                 cameras.append(camera)
             image_cameras[i] = number_of[key]
-        state = MapState(build_tracks(geometries, keypoints_px), cameras, image_cameras, config)
+        state = MapState(build_tracks(geometries, keypoints_px), cameras, image_cameras)
         for i, name in enumerate(names):
             if name in pose_of:
                 state.set_pose(i, poses.cam_from_world[pose_of[name]])
-        for round_number in range(_ROUNDS):
-            control.poll()
-            state.update_points(slack=2.0 if round_number == 0 else 1.0)
-            adjust_points(state)
-            yield Progress(len(pose_of), len(names), "photographs", "triangulating")
-        state.update_points()
-        registered = {int(i) for i in state.registered_images}
-        model = sparse_model(state, photos, keypoints_px, colors.of(registered), normalise=False)
+        rounds = 0
+        saved = control.load_checkpoint()
+        if saved is not None:
+            state.restore(saved.arrays)
+            rounds = cast("int", saved.data["rounds"])
+        with KeypointColors(photos, keypoints_px, control.executor) as colors:
+            while rounds < _ROUNDS:
+                config = control.latest(config, rounds)
+                state.update_points(Limits.of(config, slack=2.0 if rounds == 0 else 1.0))
+                adjust_points(state)
+                rounds += 1
+                if control.checkpoint_due():
+                    control.save_checkpoint(
+                        Checkpoint(state.snapshot(), {"rounds": rounds}), rounds
+                    )
+                control.poll()
+                yield Progress(len(pose_of), len(names), "photographs", "triangulating")
+                yield Metric("points", state.point_count(), rounds)
+            state.update_points(Limits.of(control.latest(config, rounds)))
+            rgb = {}
+            for i in state.registered_images.tolist():
+                control.poll()
+                rgb[i] = colors.of_image(i)
+        model = sparse_model(state, photos, keypoints_px, rgb, normalise=False)
         verdicts = tuple(
             Verdict(name, True, "pose given", 0)
             if name in pose_of
@@ -90,7 +106,7 @@ class ImportPoses:
         )
         yield Report(
             {
-                "registered": len(registered),
+                "registered": len(model.images),
                 "points": len(model.points),
                 "observations": int(model.points.track_starts[-1]),
                 "reprojection_error_px": round(model.mean_error_px, 4),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,127 +12,129 @@ from pipeline.geometry.poses import Pose
 from pipeline.mapping.adjustment import Freedom, adjust, adjust_pose
 from pipeline.mapping.bundle import BundleOptions
 from pipeline.mapping.initial import Demands, candidate_pairs, demands
-from pipeline.mapping.refinement import refine_model
+from pipeline.mapping.refinement import Refinement
 from pipeline.mapping.resection import ResectionFailure, resect
-from pipeline.mapping.state import MapState
+from pipeline.mapping.state import Limits, MapState
 from pipeline.products import Pair, TwoViewGeometries, TwoViewGeometry
 
 _MIN_INITIAL_POINTS = 30
 _MAX_INITIAL_TRIALS = 20
 _BATCH_SHARE = 0.75  # images whose score is this near to the best are registered together
-_LOCAL_BUNDLE_IMAGES = 6
-_GLOBAL_GROWTH = 1.2
 _MAX_TRIALS = 3
 _PYRAMID_LEVELS = 6
-_LOCAL = BundleOptions(loss="soft_l1", max_iterations=10, cost_tolerance=1e-4)
-_GLOBAL = BundleOptions(loss="soft_l1", max_iterations=15, cost_tolerance=1e-4)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What the mapper just did, in words, with the size of the model.
-
-    growing: whether the number of registered images tells how far the work is.
-    """
-
-    doing: str
-    registered: int
-    points: int
-    growing: bool = False
+_COST_TOLERANCE = 1e-4
 
 
 @dataclass
 class Growth:
-    """What is remembered between rounds.
+    """What is remembered of a model between its steps, as plain data.
 
-    available: images that may join. trials, reasons: per image how often registration was tried and
-    why it last failed. principal_points: per camera what became of it. images_at_global,
-    points_at_global: the model's size at the last global adjustment.
+    available: images that may join. start: which of the intrinsics to begin with. tried: initial
+    pairs. trials, reasons: per image how often registration was tried and why it last failed.
+    rules: the configured thresholds of the last step. principal_points: per camera what became of
+    it. images_at_global, points_at_global: the model's size at the last global adjustment.
+    refinement: None while the model grows.
     """
 
     available: set[int]
+    start: int = 0
+    tried: set[Pair] = field(default_factory=set)
     trials: dict[int, int] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
+    rules: tuple[float, ...] | None = None
     principal_points: dict[int, str] = field(default_factory=dict)
     images_at_global: int = 0
     points_at_global: int = 0
+    refinement: Refinement | None = None
 
 
-def build_model(
+def grow_model(
     state: MapState, geometries: TwoViewGeometries, config: MappingConfig, growth: Growth
-) -> Iterator[Step]:
-    """Begin and grow one model in `state`; no image is registered when none could begin."""
-    yield from begin(state, geometries, config, growth)
+) -> bool:
+    """One step: try an initial pair, or register images and adjust.
+
+    False where there was nothing to do: the model grows no more, or none could begin and no image
+    is registered.
+    """
     if state.registered.any():
-        yield from grow(state, config, growth)
+        return _register_next(state, config, growth)
+    return _try_initial_pair(state, geometries, config, growth)
 
 
-def refine(state: MapState, config: MappingConfig, growth: Growth) -> Iterator[Step]:
-    """The last refinements of a model that grows no more."""
-    for doing in refine_model(state, config, growth.principal_points):
-        yield _step(state, doing)
-
-
-def _step(state: MapState, doing: str, growing: bool = False) -> Step:
-    return Step(doing, *state.size, growing)
-
-
-def begin(
+def _try_initial_pair(
     state: MapState, geometries: TwoViewGeometries, config: MappingConfig, growth: Growth
-) -> Iterator[Step]:
-    """Try initial pairs, the most promising first, until one gives enough points."""
-    tried: set[Pair] = set()
+) -> bool:
+    """The most promising pair that was not tried yet; the state stays empty where it fails."""
+    if len(growth.tried) >= _MAX_INITIAL_TRIALS:
+        return False
     for wanted in demands(config):
         for pair, geometry in candidate_pairs(geometries, growth.available, wanted):
-            if pair in tried or len(tried) >= _MAX_INITIAL_TRIALS:
-                continue
-            tried.add(pair)
-            if _start_from(state, pair, geometry, wanted):
-                yield _step(state, "initial pair")
-                return
-            state.clear()
-            yield _step(state, "looking for an initial pair")
+            if pair not in growth.tried:
+                growth.tried.add(pair)
+                if not _start_from(state, pair, geometry, wanted, config):
+                    state.clear()
+                return True
+    return False
 
 
-def _start_from(state: MapState, pair: Pair, geometry: TwoViewGeometry, wanted: Demands) -> bool:
+def _start_from(
+    state: MapState, pair: Pair, geometry: TwoViewGeometry, wanted: Demands, config: MappingConfig
+) -> bool:
     if geometry.cam2_from_cam1 is None:
         return False
     state.set_pose(pair[0], Pose.identity())
     state.set_pose(pair[1], geometry.cam2_from_cam1)
-    state.update_points(slack=2.0, min_angle_deg=wanted.angle_deg / 4)
+    limits = Limits.of(config)
+    state.update_points(Limits(2.0 * limits.max_error_px, wanted.angle_deg / 4))
     for _ in range(2):
-        adjust(state, Freedom(focal=False, distortion=False), _GLOBAL)
-        state.update_points()
+        adjust(state, Freedom(focal=False, distortion=False), _options(config.global_iterations))
+        state.update_points(limits)
     return state.point_count() >= _MIN_INITIAL_POINTS
 
 
-def grow(state: MapState, config: MappingConfig, growth: Growth) -> Iterator[Step]:
-    """Register images until none is left that the model can carry."""
-    while True:
-        batch = next_images(state, config, growth)
-        if not batch:
-            return
-        new = [i for i in batch if _register(state, i, config, growth)]
-        if not new:
-            continue
-        tracks = np.unique(
-            state.tracks.obs_tracks[np.concatenate([state.tracks.of_image(i) for i in new])]
-        )
-        state.update_points(tracks, slack=1.5)
-        count, points = len(state.registered_images), state.point_count()
-        if (
-            count <= _LOCAL_BUNDLE_IMAGES
-            or count >= _GLOBAL_GROWTH * growth.images_at_global
-            or points >= _GLOBAL_GROWTH * growth.points_at_global
-        ):
-            adjust(state, _freedom(state, config), _GLOBAL)
-            state.update_points()
-            growth.images_at_global, growth.points_at_global = count, state.point_count()
-        else:
-            near = neighbourhood(state, new)
-            adjust(state, Freedom(), _LOCAL, near)
-            state.update_points(tracks)
-        yield _step(state, "registering photographs", growing=True)
+def _options(max_iterations: int) -> BundleOptions:
+    return BundleOptions("soft_l1", max_iterations=max_iterations, cost_tolerance=_COST_TOLERANCE)
+
+
+def _register_next(state: MapState, config: MappingConfig, growth: Growth) -> bool:
+    """Register the images that see most and adjust; False when the model can carry none."""
+    _heed_changes(state, config, growth)
+    batch = next_images(state, config, growth)
+    new = [i for i in batch if _register(state, i, config, growth)]
+    if not new:
+        return bool(batch)
+    tracks = np.unique(
+        state.tracks.obs_tracks[np.concatenate([state.tracks.of_image(i) for i in new])]
+    )
+    state.update_points(Limits.of(config, slack=1.5), tracks)
+    count, points = len(state.registered_images), state.point_count()
+    if (
+        count <= config.local_images
+        or count >= config.global_growth * growth.images_at_global
+        or points >= config.global_growth * growth.points_at_global
+    ):
+        adjust(state, _freedom(state, config), _options(config.global_iterations))
+        state.update_points(Limits.of(config))
+        growth.images_at_global, growth.points_at_global = count, state.point_count()
+    else:
+        near = neighbourhood(state, new, config.local_images)
+        adjust(state, Freedom(), _options(config.local_iterations), near)
+        state.update_points(Limits.of(config), tracks)
+    return True
+
+
+def _heed_changes(state: MapState, config: MappingConfig, growth: Growth) -> None:
+    """Where a threshold has changed: drop what it now forbids, and let all images try again."""
+    rules = (
+        float(config.min_resection_inliers),
+        config.max_resection_error_px,
+        config.max_reprojection_error_px,
+        config.min_triangulation_angle_deg,
+    )
+    if growth.rules is not None and growth.rules != rules:
+        growth.trials.clear()
+        state.update_points(Limits.of(config))
+    growth.rules = rules
 
 
 def _freedom(state: MapState, config: MappingConfig) -> Freedom:
@@ -206,8 +207,9 @@ def _register(state: MapState, i: int, config: MappingConfig, growth: Growth) ->
     return True
 
 
-def neighbourhood(state: MapState, new: list[int]) -> Int64s:
-    """The new images and, for each, the registered ones that share most points with it."""
+def neighbourhood(state: MapState, new: list[int], size: int) -> Int64s:
+    """The new images and, for each, the registered ones that share most points with it, so that
+    there are `size` of them."""
     chosen = set(new)
     sees = state.sees_point()
     for i in new:
@@ -220,8 +222,6 @@ def neighbourhood(state: MapState, new: list[int]) -> Int64s:
         )
         shared[i] = 0  # it is in already
         chosen.update(
-            int(n)
-            for n in np.argsort(-shared, kind="stable")[: _LOCAL_BUNDLE_IMAGES - 1]
-            if shared[n] > 0
+            int(n) for n in np.argsort(-shared, kind="stable")[: size - 1] if shared[n] > 0
         )
     return np.array(sorted(chosen))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+import math
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from pipeline.products import (
 from pipeline.stage import Control, Inputs, Products
 
 if TYPE_CHECKING:
-    from pipeline.mapping.incremental import Growth, Step
+    from pipeline.mapping.mapper import Mapper
     from pipeline.mapping.state import MapState
 
 
@@ -44,67 +45,87 @@ class MapIncrementally:
     ) -> Generator[Record, None, Products]:
         """Grow models until no photograph is left that could begin or join one."""
         # numba is imported here and not at the top: only a run that maps pays for it.
+        from pipeline.mapping.checkpoint import load_mapper
         from pipeline.mapping.colors import KeypointColors
         from pipeline.mapping.export import sparse_model
-        from pipeline.mapping.state import MapState
+        from pipeline.mapping.mapper import Mapper, Scene
         from pipeline.mapping.tracks import build_tracks, keypoints_of
 
         photos: PhotoIndex = inputs["photos"]
         geometries: TwoViewGeometries = inputs["geometries"]
+        count = len(photos.photos)
+        yield Progress(0, count, "photographs", "joining matches to tracks")
+        control.poll()
         keypoints_px = keypoints_of(inputs["features"])
-        colors = KeypointColors(photos, keypoints_px, control.executor)
-        yield Progress(0, len(photos.photos), "photographs", "joining matches to tracks")
         tracks = build_tracks(geometries, keypoints_px)
         image_cameras = np.array([photo.camera for photo in photos.photos], np.int64)
-        remaining = set(range(len(photos.photos)))
-        models: list[SparseModel] = []
-        model_of: dict[str, int] = {}
-        reasons: dict[int, str] = {}
-        refined: list[dict[str, Any]] = []
-        starts = focal_starts(photos, geometries.cameras)
-        while len(remaining) >= config.min_model_images and len(models) < config.max_models:
-            states = (MapState(tracks, cameras, image_cameras, config) for cameras in starts)
-            steps = _best_model(states, geometries, config, remaining)
+        scene = Scene(tracks, geometries, image_cameras, focal_starts(photos, geometries.cameras))
+        saved = control.load_checkpoint()
+        mapper = Mapper(scene) if saved is None else load_mapper(saved, scene)
+        with KeypointColors(photos, keypoints_px, control.executor) as colors:
             while True:
-                try:
-                    step = next(steps)
-                except StopIteration as end:
-                    state, growth = end.value
+                config = control.latest(config, mapper.step)
+                if not mapper.advance(config):
                     break
-                control.poll()
+                _serve(mapper, control)
                 if control.due():
-                    done = len(model_of) + step.registered
-                    total = len(photos.photos) if step.growing else None
-                    yield Progress(done, total, "photographs", step.doing)
-                    yield Metric("points", step.points)
-            registered = {int(i) for i in state.registered_images}
-            if not registered:
-                break
-            reasons.update(growth.reasons)
-            remaining -= registered
-            if len(registered) < config.min_model_images:
-                reasons.update(
-                    {i: f"joins only {len(registered) - 1} other photograph(s)" for i in registered}
-                )
-                continue
-            model = sparse_model(state, photos, keypoints_px, colors.of(registered))
-            model_of.update({image.name: len(models) for image in model.images.values()})
-            models.append(model)
-            refined.append(_describe_cameras(state, growth))
-        order = sorted(range(len(models)), key=lambda m: (-len(models[m].images), m))
-        place = {m: position for position, m in enumerate(order)}
+                    yield from _records(mapper, config, count)
+            models: list[SparseModel] = []
+            cameras: list[dict[str, Any]] = []
+            model_of: dict[int, int] = {}
+            for finished in sorted(mapper.finished, key=lambda model: -model.registered):
+                state = mapper.unpacked(finished)
+                rgb = {}
+                for i in state.registered_images.tolist():
+                    _serve(mapper, control)
+                    rgb[i] = colors.of_image(i)
+                    model_of[i] = len(models)
+                models.append(sparse_model(state, photos, keypoints_px, rgb))
+                cameras.append(_describe_cameras(state, finished.notes.principal_points))
         verdicts = tuple(
-            Verdict(photo.name, True, "registered", place[model_of[photo.name]])
-            if photo.name in model_of
+            Verdict(photo.name, True, "registered", model_of[i])
+            if i in model_of
             else Verdict(
-                photo.name, False, _why_not(i, inputs["features"], geometries, reasons, config)
+                photo.name,
+                False,
+                _why_not(i, inputs["features"], geometries, mapper.reasons, config),
             )
             for i, photo in enumerate(photos.photos)
         )
-        models = [models[m] for m in order]
-        yield Progress(len(model_of), len(photos.photos), "photographs")
-        yield Report(_summary(models, [refined[m] for m in order], tracks.set_aside, photos))
+        yield Progress(len(model_of), count, "photographs")
+        for model in models[:1]:
+            observations = int(model.points.track_starts[-1])
+            yield from _sizes(mapper.step, len(model.points), observations, model.mean_error_px)
+        yield Report(_summary(models, cameras, tracks.set_aside, photos))
         return {"reconstruction": Reconstruction(tuple(models), verdicts)}
+
+
+def _serve(mapper: Mapper, control: Control) -> None:
+    """Save a checkpoint if one is due, then poll."""
+    from pipeline.mapping.checkpoint import save_mapper
+
+    if control.checkpoint_due():
+        control.save_checkpoint(save_mapper(mapper), mapper.step)
+    control.poll()
+
+
+def _records(mapper: Mapper, config: MappingConfig, photographs: int) -> Iterator[Record]:
+    """How far the mapper is, and the size of the model that it works on."""
+    total = photographs if mapper.growing else None
+    yield Progress(mapper.registered, total, "photographs", mapper.following(config))
+    yield Metric("registered", mapper.registered, mapper.step, "photographs")
+    if mapper.current is not None:
+        state = mapper.current.state
+        observations = int(state.sees_point().sum())
+        yield from _sizes(mapper.step, state.point_count(), observations, state.mean_error_px)
+
+
+def _sizes(step: int, points: int, observations: int, error_px: float) -> Iterator[Metric]:
+    """error_px: NaN where it is not known."""
+    yield Metric("points", points, step)
+    yield Metric("observations", observations, step)
+    if not math.isnan(error_px):
+        yield Metric("reprojection_error_px", error_px, step, "px")
 
 
 def focal_starts(photos: PhotoIndex, cameras: tuple[Camera, ...]) -> list[tuple[Camera, ...]]:
@@ -131,26 +152,6 @@ def focal_starts(photos: PhotoIndex, cameras: tuple[Camera, ...]) -> list[tuple[
     ]
 
 
-def _best_model(
-    states: Iterable[MapState],
-    geometries: TwoViewGeometries,
-    config: MappingConfig,
-    available: set[int],
-) -> Generator[Step, None, tuple[MapState, Growth]]:
-    """Grow a model from each state and refine the largest."""
-    from pipeline.mapping import incremental
-
-    trials = []
-    for state in states:
-        growth = incremental.Growth(available)
-        yield from incremental.build_model(state, geometries, config, growth)
-        trials.append((state, growth))
-    state, growth = max(trials, key=lambda trial: trial[0].size)
-    if state.registered.any():
-        yield from incremental.refine(state, config, growth)
-    return state, growth
-
-
 def _why_not(
     i: int,
     features: FeatureSet,
@@ -174,7 +175,7 @@ def _why_not(
     return f"matches {len(partners)} photograph(s), none of which could begin a model with it"
 
 
-def _describe_cameras(state: MapState, growth: Growth) -> dict[str, Any]:
+def _describe_cameras(state: MapState, principal_points: dict[int, str]) -> dict[str, Any]:
     """Which intrinsics were refined, for the report."""
     cameras = {}
     for k in np.unique(state.image_cameras[state.registered_images]):
@@ -185,7 +186,7 @@ def _describe_cameras(state: MapState, growth: Growth) -> dict[str, Any]:
             "model": camera.model,
             "params": dict(zip(names, camera.params.round(5).tolist(), strict=True)),
             "refined": [name for name, changed in zip(names, moved, strict=True) if changed],
-            "principal_point": growth.principal_points.get(int(k), "held at its start"),
+            "principal_point": principal_points.get(int(k), "held at its start"),
         }
     return cameras
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +16,24 @@ from pipeline.mapping import structure
 from pipeline.mapping.bundle_threads import Crew, default_threads
 from pipeline.mapping.tracks import Tracks
 
+Snapshot = Mapping[str, np.ndarray]
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """Cameras, poses and points of a state at one moment."""
 
-    cameras: tuple[Camera, ...]
-    rotations: Float64s
-    translations: Float64s
-    points: Float64s
+@dataclass(frozen=True)
+class Limits:
+    """What an observation and a point must keep to.
+
+    max_error_px: observations with a larger reprojection error are dropped. min_angle_deg: points
+    seen under a smaller angle are dropped.
+    """
+
+    max_error_px: float
+    min_angle_deg: float
+
+    @staticmethod
+    def of(config: MappingConfig, slack: float = 1.0) -> Limits:
+        """The configured limits. slack: factor on the error, for cameras not adjusted yet."""
+        return Limits(slack * config.max_reprojection_error_px, config.min_triangulation_angle_deg)
 
 
 class MapState:
@@ -32,21 +41,14 @@ class MapState:
     which `registered` says which count.
 
     rotations (I, 3, 3), translations (I, 3): cam_from_world. cameras: the current intrinsics k.
-    max_error_px: observations with a larger reprojection error are dropped.
     obs_slot (N,), has_point (T, SLOTS), points (T, SLOTS, 3): see `structure.update_points`.
+    mean_error_px: at the last adjustment of the whole model; NaN before. To look at only: it does
+    not survive a snapshot.
     """
 
-    def __init__(
-        self,
-        tracks: Tracks,
-        cameras: Iterable[Camera],
-        image_cameras: Int64s,
-        config: MappingConfig,
-    ) -> None:
+    def __init__(self, tracks: Tracks, cameras: Iterable[Camera], image_cameras: Int64s) -> None:
         images = len(image_cameras)
         self.tracks = tracks
-        self.config = config
-        self.max_error_px = config.max_reprojection_error_px
         self.cameras = list(cameras)
         self.start_cameras = tuple(self.cameras)
         self.image_cameras = image_cameras
@@ -56,6 +58,7 @@ class MapState:
         self.obs_slot = np.full(len(tracks.obs_images), structure.FREE, np.int8)
         self.has_point: Bools = np.zeros((len(tracks), structure.SLOTS), bool)
         self.points: Float64s = np.zeros((len(tracks), structure.SLOTS, 3))
+        self.mean_error_px = math.nan
         self._rays_cam = np.empty((len(tracks.obs_images), 3))
         self._opencv_params = np.zeros((images, 8))
         self._rays_of_cameras: list[Camera | None] = [None] * len(self.cameras)
@@ -87,16 +90,34 @@ class MapState:
         return self.cameras[int(self.image_cameras[i])]
 
     def snapshot(self) -> Snapshot:
-        """A copy of what a bundle adjustment changes."""
-        return Snapshot(
-            tuple(self.cameras), self.rotations.copy(), self.translations.copy(), self.points.copy()
-        )
+        """A copy of all that does not follow from the tracks and the intrinsics at the start."""
+        return {
+            "camera_params": np.concatenate([camera.params for camera in self.cameras]),
+            "registered": self.registered.copy(),
+            "rotations": self.rotations[self.registered],
+            "translations": self.translations[self.registered],
+            "obs_slot": self.obs_slot.copy(),
+            "has_point": self.has_point.copy(),
+            "points": self.points[self.has_point],
+        }
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Back to a snapshot of the same structure."""
-        self.cameras = list(snapshot.cameras)
-        self.rotations, self.translations = snapshot.rotations, snapshot.translations
-        self.points = snapshot.points
+        """Back to a snapshot of a state with the same tracks and the same intrinsics at the start.
+
+        Everything computed from here on is the same to the last bit.
+        """
+        ends = np.cumsum([len(camera.params) for camera in self.start_cameras])
+        rows = np.split(snapshot["camera_params"], ends[:-1])
+        self.cameras = [
+            start.with_params(row.copy())
+            for start, row in zip(self.start_cameras, rows, strict=True)
+        ]
+        self.registered[:] = snapshot["registered"]
+        self.rotations[self.registered] = snapshot["rotations"]
+        self.translations[self.registered] = snapshot["translations"]
+        self.obs_slot[:] = snapshot["obs_slot"]
+        self.has_point[:] = snapshot["has_point"]
+        self.points[self.has_point] = snapshot["points"]
 
     def centers(self) -> Float64s:
         """Camera centres (I, 3) in the world."""
@@ -118,12 +139,9 @@ class MapState:
         slot = np.argmax(has[seen], axis=1)
         return obs[seen], self.points[tracks[seen], slot]
 
-    def update_points(
-        self, tracks: Int64s | None = None, slack: float = 1.0, min_angle_deg: float | None = None
-    ) -> int:
+    def update_points(self, limits: Limits, tracks: Int64s | None = None) -> int:
         """Filter, complete, merge and triangulate (all tracks by default).
 
-        slack: factor on the largest reprojection error, for cameras that are not adjusted yet.
         Returns how many observations changed.
         """
         if tracks is None:
@@ -140,9 +158,8 @@ class MapState:
             self.tracks.starts, obs, self.tracks.obs_px, self.centers()[obs], rays
         )
         state = structure.Structure(self.obs_slot, self.has_point, self.points)
-        limit2 = (slack * self.max_error_px) ** 2
-        angle = math.radians(min_angle_deg or self.config.min_triangulation_angle_deg)
-        rules = structure.Rules(limit2, math.cos(angle))
+        angle = math.radians(limits.min_angle_deg)
+        rules = structure.Rules(limits.max_error_px**2, math.cos(angle))
         before = self.obs_slot.copy()
         lengths = self.tracks.starts[tracks + 1] - self.tracks.starts[tracks]
         with Crew(default_threads()) as crew:

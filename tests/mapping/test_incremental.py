@@ -11,7 +11,8 @@ from pipeline.comparison import compare_poses
 from pipeline.config import MappingConfig
 from pipeline.formats.posed import PosedPhotos
 from pipeline.geometry.cameras import Camera
-from pipeline.mapping.incremental import Growth, build_model, refine, visibility_score
+from pipeline.mapping.incremental import Growth, grow_model, visibility_score
+from pipeline.mapping.refinement import Refinement, refine_model
 from pipeline.mapping.resection import Resection, ResectionFailure, resect
 from pipeline.mapping.state import MapState
 from pipeline.mapping.tracks import build_tracks
@@ -36,12 +37,12 @@ def _map(scene: Photographed, config: MappingConfig | None = None) -> tuple[MapS
     cameras = [_guess(camera) for camera in truth.cameras]
     geometries = replace(scene.geometries, cameras=tuple(cameras))
     tracks = build_tracks(geometries, scene.keypoints_px)
-    state = MapState(tracks, cameras, truth.image_cameras, config)
-    growth = Growth(set(range(len(truth.rotations))))
-    for _ in build_model(state, geometries, config, growth):
+    state = MapState(tracks, cameras, truth.image_cameras)
+    growth, refinement = Growth(set(range(len(truth.rotations)))), Refinement()
+    while grow_model(state, geometries, config, growth):
         pass
-    for _ in refine(state, config, growth) if state.registered.any() else ():
-        pass
+    while state.registered.any() and not refinement.settled:
+        refine_model(state, config, refinement, growth.principal_points)
     return state, growth
 
 
