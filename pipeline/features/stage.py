@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
@@ -11,24 +11,35 @@ import cv2
 import numpy as np
 from pydantic import JsonValue
 
+from pipeline.available_memory import available_bytes
 from pipeline.config import FeaturesConfig, StageConfig
 from pipeline.events import Progress, Record, Report, Warned
-from pipeline.features.sift import SiftCounts, extract_sift, peak_threshold
+from pipeline.features.sift import SiftCounts, extract_sift, peak_threshold, pyramid_bytes
 from pipeline.geometry.arrays import UInt8s
+from pipeline.hashing import content_key
+from pipeline.item_refs import FileRef
 from pipeline.photos.masks import read_mask
 from pipeline.photos.reading import read_grey
 from pipeline.products import FeatureSet, Photo, PhotoIndex
-from pipeline.stage import Control, Inputs, Products, content_key, run_items
+from pipeline.stage import Control, FanOut, Inputs, Products, RemoteExecutor, run_items
 
 FEW_KEYPOINTS = 100
+MEMORY_SHARE = 0.8  # of what is free; the rest is for the stage itself and for the other programs
 
 
 @dataclass(frozen=True)
 class PhotoTask:
-    """One photograph to extract features from; picklable."""
+    """One photograph to extract features from; picklable. file, mask: where to read them."""
 
     photo: Photo
+    file: FileRef
+    mask: FileRef | None
     config: FeaturesConfig
+
+    @property
+    def name(self) -> str:
+        """The photograph's name."""
+        return self.photo.name
 
 
 class ExtractFeatures:
@@ -39,6 +50,7 @@ class ExtractFeatures:
     needs: ClassVar[tuple[str, ...]] = ("photos",)
     makes: ClassVar[tuple[str, ...]] = ("features",)
     Config: ClassVar[type[StageConfig]] = FeaturesConfig
+    fan_out: ClassVar[FanOut] = "threads"
 
     def run(
         self, inputs: Inputs, config: FeaturesConfig, control: Control
@@ -56,9 +68,18 @@ class ExtractFeatures:
                 counts[i] = _counts_from_array(control.store.get("features", key)["counts"])
         todo = [i for i in range(len(photos)) if i not in counts]
         yield Progress(len(counts), len(photos), "photos")
-        tasks = (PhotoTask(photos[i], config) for i in todo)
+        at_once = None
+        if not isinstance(control.executor, RemoteExecutor):
+            at_once = photographs_at_once([photos[i] for i in todo], config)
+        if at_once is not None and at_once < min(control.workers, len(todo)):
+            yield Warned(
+                f"memory is short: photographs are worked on {at_once} at a time in place of "
+                f"{control.workers}; a smaller features.max_size_px needs less",
+                "features.max_size_px",
+            )
+        tasks = (_task(photos[i], config) for i in todo)
         with _single_threaded_opencv():
-            for done in run_items(extract_photo, tasks, control):
+            for done in run_items(extract_photo, tasks, control, at_once):
                 i = todo[done.index]
                 control.store.put("features", keys[i], done.result)
                 counts[i] = _counts_from_array(done.result["counts"])
@@ -89,8 +110,8 @@ def extract_photo(task: PhotoTask) -> dict[str, np.ndarray]:
     Returns the arrays of the stored item: keypoints, descriptors and the counts of
     :class:`SiftCounts` in the order of its fields.
     """
-    grey, scale = read_grey(task.photo, task.config.max_size_px)
-    mask = read_mask(task.photo)
+    grey, scale = read_grey(task.photo, task.config.max_size_px, task.file)
+    mask = read_mask(task.photo, task.mask)
     if mask is not None and mask.shape != grey.shape:
         mask = _resized(mask, grey)
     features, counts = extract_sift(grey, task.config, mask)
@@ -101,6 +122,28 @@ def extract_photo(task: PhotoTask) -> dict[str, np.ndarray]:
         "descriptors": features.descriptors,
         "counts": np.array([getattr(counts, f.name) for f in fields(counts)], np.int64),
     }
+
+
+def photographs_at_once(photos: Sequence[Photo], config: FeaturesConfig) -> int | None:
+    """How many of the photographs fit into the free memory at a time, at least one; None for any
+    number."""
+    free = available_bytes()
+    if free is None or not photos:
+        return None
+    largest = max(_bytes_of(photo, config) for photo in photos)
+    return max(1, int(MEMORY_SHARE * free) // largest)
+
+
+def _bytes_of(photo: Photo, config: FeaturesConfig) -> int:
+    """Memory that the extraction takes, nearly all of it OpenCV's pyramid."""
+    scale = min(1.0, config.max_size_px / max(photo.width, photo.height))
+    decoded = 4 * photo.width * photo.height
+    return decoded + pyramid_bytes(scale * photo.width, scale * photo.height, config)
+
+
+def _task(photo: Photo, config: FeaturesConfig) -> PhotoTask:
+    mask = FileRef(photo.mask) if photo.mask is not None else None
+    return PhotoTask(photo, FileRef(photo.path), mask, config)
 
 
 def _photos_of(inputs: Inputs) -> tuple[Photo, ...]:

@@ -12,7 +12,6 @@ import numpy as np
 from pipeline.config import PairsConfig, StageConfig
 from pipeline.events import Progress, Record, Report, Warned
 from pipeline.geometry.arrays import Float32s, Int64s
-from pipeline.matching.blas import single_threaded_blas
 from pipeline.matching.retrieval import (
     Vocabulary,
     most_similar,
@@ -124,18 +123,14 @@ def _vlad_vectors(
     sample = sample_descriptors(features, config.seed)
     if not len(sample):
         return np.zeros((images, 1), np.float32)
-    # Photographs are described side by side; products this small only lose by BLAS threads.
-    with single_threaded_blas():
-        control.poll()
-        vocabulary = train_vocabulary(sample, config.words, config.seed)
-        vectors = np.zeros((images, vocabulary.vector_length), np.float32)
-        describe = partial(describe_image, features, vocabulary)
-        for count, done in enumerate(run_items(describe, range(images), control), start=1):
-            vectors[done.index] = done.result
-            if control.due() or count == images:
-                yield Progress(
-                    count, images, "photographs", "describing photographs by visual words"
-                )
+    control.poll()
+    vocabulary = train_vocabulary(sample, config.words, config.seed)
+    vectors = np.zeros((images, vocabulary.vector_length), np.float32)
+    describe = partial(describe_image, features, vocabulary)
+    for count, done in enumerate(run_items(describe, range(images), control), start=1):
+        vectors[done.index] = done.result
+        if control.due() or count == images:
+            yield Progress(count, images, "photographs", "describing photographs by visual words")
     return vectors
 
 

@@ -8,124 +8,56 @@ each pair and estimates its relative pose.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import JsonValue
 
+from pipeline.camera_json import camera_as_json
 from pipeline.config import StageConfig, VerificationConfig
 from pipeline.events import Progress, Record, Report
-from pipeline.geometry.arrays import Bools, UInt32s
+from pipeline.geometry.arrays import Bools
 from pipeline.geometry.cameras import Camera
-from pipeline.geometry.epipolar import focal_from_fundamentals, sampson_errors
-from pipeline.matching.guided import GuidedRules, match_along_lines
-from pipeline.matching.two_view import (
-    EpipolarFit,
-    TwoViewPoints,
-    describe_pair,
-    fit_fundamental,
-    refit_fundamental,
-    refused,
+from pipeline.geometry.epipolar import focal_from_fundamentals
+from pipeline.hashing import content_key
+from pipeline.item_refs import ItemRef
+from pipeline.matching.pair_tasks import (
+    DescribeTask,
+    FitTask,
+    MatchedPair,
+    PairFit,
+    describe_pairs,
+    fit_pairs,
+    fits_of_item,
+    geometries_of_item,
 )
+from pipeline.matching.two_view import refused
 from pipeline.products import (
-    Features,
     FeatureSet,
     MatchSet,
+    Pair,
     PairKind,
     PhotoIndex,
     TwoViewGeometries,
     TwoViewGeometry,
 )
-from pipeline.stage import Control, Inputs, Products, run_items
+from pipeline.stage import Control, Done, FanOut, Inputs, Products, run_items
 
+PAIRS_PER_ITEM = 16  # a file for each pair would cost 10 % of the stage; these cost some 3 %
 _MIN_FOCAL_INLIERS = 100  # an F from fewer says little about the focal length
 _MAX_FOCAL_WEIGHT = 1000.0  # inliers beyond which a pair's vote counts no more
 _GUIDED_PAIRS = 12
-_MIN_GUIDED_INLIERS = 25
-_MIN_GUIDED_SHARE = 0.5
-_BAND_MEDIANS = 3.0  # half width of the band, in median errors of the matches
 
 
 @dataclass(frozen=True, eq=False)
-class FitTask:
-    """A pair to fit: features of both photographs, putative matches (M, 2), whether to guide."""
+class _Group:
+    """Pairs that share a task and an item: their image indices, and the key of their fits."""
 
-    features: tuple[Features, Features]
-    matches: UInt32s
-    guided: bool
-    config: VerificationConfig
-
-
-@dataclass(frozen=True, eq=False)
-class PairFit:
-    """Matches (M, 2) of a pair, guided ones included, and the F they agree on, if any."""
-
-    matches: UInt32s
-    fit: EpipolarFit | None
-
-
-@dataclass(frozen=True, eq=False)
-class DescribeTask:
-    """A fitted pair to describe, with its working cameras."""
-
-    features: tuple[Features, Features]
-    fitted: PairFit
-    cameras: tuple[Camera, Camera]
-    config: VerificationConfig
-
-
-def fit_pair(task: FitTask) -> PairFit:
-    """First pass: F of the putative matches, then guided matches and F of them all."""
-    config = task.config
-    points = _points(task.features, task.matches)
-    fit = fit_fundamental(points.points1_px, points.points2_px, config)
-    if fit is None:
-        return PairFit(task.matches, None)
-    matches = task.matches
-    if task.guided and _trustworthy(fit.inliers):
-        matches = _with_guided(task, points, fit)
-        points = _points(task.features, matches)
-        errors_px = sampson_errors(fit.F, points.points1_px, points.points2_px)
-        fit = EpipolarFit(fit.F, errors_px < config.max_error_px)
-    fit = refit_fundamental(fit, points.points1_px, points.points2_px, config.max_error_px)
-    return PairFit(matches, fit)
-
-
-def verify_pair(task: DescribeTask) -> TwoViewGeometry:
-    """Second pass: the model of the pair."""
-    points = _points(task.features, task.fitted.matches)
-    return describe_pair(points, task.fitted.fit, task.cameras, task.config)
-
-
-def _trustworthy(inliers: Bools) -> bool:
-    """Whether F is surely right. Along the lines of a wrong F chance alone finds a match for one
-    keypoint in fifty, so guided matching would make a false pair look true."""
-    return bool(inliers.sum() >= _MIN_GUIDED_INLIERS and inliers.mean() >= _MIN_GUIDED_SHARE)
-
-
-def _with_guided(task: FitTask, points: TwoViewPoints, fit: EpipolarFit) -> UInt32s:
-    """The matches that agree with F, and those found along its lines between free keypoints.
-
-    The band is as wide as the matches at hand need: a wider one only finds more wrong ones.
-    """
-    errors_px = sampson_errors(fit.F, points.points1_px, points.points2_px)[fit.inliers]
-    band_px = float(np.clip(_BAND_MEDIANS * np.median(errors_px), 1.0, task.config.max_error_px))
-    rules = GuidedRules(band_px, task.config.guided_ratio, task.config.guided_max_distance)
-    agreed = points.matches[fit.inliers]
-    found = match_along_lines(task.features[0], task.features[1], fit.F, rules)
-    free = ~np.isin(found[:, 0], agreed[:, 0]) & ~np.isin(found[:, 1], agreed[:, 1])
-    return np.concatenate([agreed, found[free]])
-
-
-def _points(features: tuple[Features, Features], matches: UInt32s) -> TwoViewPoints:
-    first, second = features
-    return TwoViewPoints(
-        matches,
-        first.keypoints[matches[:, 0], :2].astype(np.float64),
-        second.keypoints[matches[:, 1], :2].astype(np.float64),
-    )
+    pairs: tuple[Pair, ...]
+    task: FitTask
+    key: str
 
 
 class VerifyMatches:
@@ -136,53 +68,131 @@ class VerifyMatches:
     needs: ClassVar[tuple[str, ...]] = ("photos", "features", "matches")
     makes: ClassVar[tuple[str, ...]] = ("geometries",)
     Config: ClassVar[type[StageConfig]] = VerificationConfig
+    fan_out: ClassVar[FanOut] = "threads"
 
     def run(
         self, inputs: Inputs, config: VerificationConfig, control: Control
     ) -> Generator[Record, None, Products]:
-        """Verify every pair that has matches; the others keep the reason that matching gave."""
+        """Verify every pair that has matches; the others keep the reason that matching gave. What
+        the store has of either pass is kept."""
         photos: PhotoIndex = inputs["photos"]
-        features: FeatureSet = inputs["features"]
         matches: MatchSet = inputs["matches"]
-        wanted = np.flatnonzero(matches.counts >= config.min_inliers).tolist()
-        pairs = [(int(i1), int(i2)) for i1, i2 in matches.indices]
-        guided = _best_pairs(matches) & config.guided
+        groups = self._groups(inputs, config)
+        wanted = sum(len(group.pairs) for group in groups)
 
-        def features_of(p: int) -> tuple[Features, Features]:
-            return features[pairs[p][0]], features[pairs[p][1]]
-
-        def fit_tasks() -> Iterator[FitTask]:
-            return (FitTask(features_of(p), matches[p], bool(guided[p]), config) for p in wanted)
-
-        fits: dict[int, PairFit] = {}
-        for done in run_items(fit_pair, fit_tasks(), control):
-            fits[wanted[done.index]] = done.result
+        fits: dict[Pair, PairFit] = {}
+        tasks = [(group.key, group.task) for group in groups]
+        for done in _items("fits", fit_pairs, tasks, control):
+            fits.update(zip(groups[done.index].pairs, fits_of_item(done.result), strict=True))
             if control.due():
                 doing = (
                     "epipolar geometry, guided matching" if config.guided else "epipolar geometry"
                 )
-                yield Progress(len(fits), len(wanted), "pairs", doing)
+                yield Progress(len(fits), wanted, "pairs", doing)
 
-        cameras = working_cameras(photos, {pairs[p]: found for p, found in fits.items()})
-        camera_of = [cameras[photo.camera] for photo in photos.photos]
-
-        def describe_tasks() -> Iterator[DescribeTask]:
-            for p in wanted:
-                i1, i2 = pairs[p]
-                yield DescribeTask(features_of(p), fits[p], (camera_of[i1], camera_of[i2]), config)
-
-        geometries: dict[tuple[int, int], TwoViewGeometry] = {}
-        for done in run_items(verify_pair, describe_tasks(), control):
-            geometries[pairs[wanted[done.index]]] = done.result
+        cameras = working_cameras(photos, fits)
+        geometries: dict[Pair, TwoViewGeometry] = {}
+        describing = self._describing(groups, photos, cameras, control)
+        for done in _items("geometries", describe_pairs, describing, control):
+            pairs = groups[done.index].pairs
+            geometries.update(zip(pairs, geometries_of_item(done.result), strict=True))
             if control.due():
-                yield Progress(len(geometries), len(wanted), "pairs", "models and relative poses")
-        for p in sorted(set(range(len(matches))) - set(wanted)):
-            few = f"{matches.counts[p]} matches, {config.min_inliers} needed"
-            geometries[pairs[p]] = refused(PairKind.DEGENERATE, matches.reasons[p] or few)
+                yield Progress(len(geometries), wanted, "pairs", "models and relative poses")
+        for p, (i1, i2) in enumerate(matches.indices.tolist()):
+            if (i1, i2) not in geometries:
+                few = f"{matches.counts[p]} matches, {config.min_inliers} needed"
+                reason = matches.reasons[p] or few
+                geometries[i1, i2] = refused(PairKind.DEGENERATE, reason)
         result = TwoViewGeometries(dict(sorted(geometries.items())), tuple(cameras))
-        yield Progress(len(wanted), len(wanted), "pairs")
+        yield Progress(wanted, wanted, "pairs")
         yield Report(_summary(result))
         return {"geometries": result}
+
+    def _groups(self, inputs: Inputs, config: VerificationConfig) -> list[_Group]:
+        """The pairs with enough matches, in groups that share their first photograph."""
+        photos: PhotoIndex = inputs["photos"]
+        features: FeatureSet = inputs["features"]
+        matches: MatchSet = inputs["matches"]
+        guided = _best_pairs(matches) & config.guided
+        settings = config.model_dump(exclude={"guided", "min_inliers"})
+        enough = np.flatnonzero(matches.counts >= config.min_inliers).tolist()
+        groups = []
+        for numbers in _runs(enough, matches.indices[:, 0].tolist()):
+            pairs = tuple((int(i1), int(i2)) for i1, i2 in matches.indices[list(numbers)])
+            members = tuple(
+                MatchedPair(features.ref(i1), features.ref(i2), matches.ref(p), bool(guided[p]))
+                for p, (i1, i2) in zip(numbers, pairs, strict=True)
+            )
+            content = [
+                [pair.features1.key, pair.features2.key, pair.matches.key, pair.guided]
+                for pair in members
+            ]
+            others = ", ".join(photos.photos[i2].name for _, i2 in pairs)
+            name = f"{photos.photos[pairs[0][0]].name} with {others}"
+            key = content_key("fits", self.version, content, settings)
+            groups.append(_Group(pairs, FitTask(name, members, config), key))
+        return groups
+
+    def _describing(
+        self,
+        groups: Sequence[_Group],
+        photos: PhotoIndex,
+        cameras: Sequence[Camera],
+        control: Control,
+    ) -> list[tuple[str, DescribeTask]]:
+        """The second task of each group, with the key of its item."""
+        camera_keys = [content_key(camera_as_json(camera)) for camera in cameras]
+        tasks = []
+        for group in groups:
+            config = group.task.config
+            of_pairs = [tuple(photos.photos[i].camera for i in pair) for pair in group.pairs]
+            keys = [[camera_keys[k1], camera_keys[k2]] for k1, k2 in of_pairs]
+            tasks.append(
+                (
+                    content_key("geometries", group.key, keys, config.min_inliers),
+                    DescribeTask(
+                        group.task.name,
+                        group.task.pairs,
+                        ItemRef(control.store, "fits", group.key),
+                        tuple((cameras[k1], cameras[k2]) for k1, k2 in of_pairs),
+                        config,
+                    ),
+                )
+            )
+        return tasks
+
+
+def _runs(numbers: Sequence[int], first_of: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """The numbers of pairs in runs of at most PAIRS_PER_ITEM with the same first photograph."""
+    run: list[int] = []
+    for p in numbers:
+        if run and (len(run) == PAIRS_PER_ITEM or first_of[p] != first_of[run[0]]):
+            yield tuple(run)
+            run = []
+        run.append(p)
+    if run:
+        yield tuple(run)
+
+
+def _items(
+    kind: str,
+    function: Callable[[Any], Mapping[str, np.ndarray]],
+    tasks: Sequence[tuple[str, Any]],
+    control: Control,
+) -> Iterator[Done]:
+    """The items of the tasks, each with its key: those of the store first, then the others, which
+    are put there."""
+    todo = []
+    for number, (key, _) in enumerate(tasks):
+        control.poll()
+        if control.store.has(kind, key):
+            yield Done(number, control.store.get(kind, key))
+        else:
+            todo.append(number)
+    for done in run_items(function, (tasks[number][1] for number in todo), control):
+        number = todo[done.index]
+        control.store.put(kind, tasks[number][0], done.result)
+        yield Done(number, done.result)
 
 
 def _best_pairs(matches: MatchSet) -> Bools:
@@ -197,7 +207,7 @@ def _best_pairs(matches: MatchSet) -> Bools:
     return best
 
 
-def working_cameras(photos: PhotoIndex, fits: dict[tuple[int, int], PairFit]) -> list[Camera]:
+def working_cameras(photos: PhotoIndex, fits: Mapping[Pair, PairFit]) -> list[Camera]:
     """The cameras, with a focal length voted by the F matrices where no prior is known.
 
     fits: by pair of image indices. Only pairs within one camera vote. A camera without a clear vote

@@ -28,12 +28,13 @@ Thumbnails = dict[str, bytes]
 
 
 def index_photos(
-    source: PhotoSource, config: IngestConfig, control: Control
+    source: PhotoSource, config: IngestConfig, control: Control, version: int
 ) -> Generator[Record, None, tuple[PhotoIndex, Thumbnails]]:
     """Index the photographs of a source; yields progress, warnings and a report.
 
-    Raises PipelineError as `list_photos`, `group_cameras` and `key_frames`, for a mask that does
-    not fit, and where fewer than three photographs can be used.
+    version: of the stage. What the store has of a photograph is not looked at again. Raises
+    PipelineError as `list_photos`, `group_cameras` and `key_frames`, for a mask that does not fit,
+    and where fewer than three photographs can be used.
     """
     masks = mask_folder(config.masks, source.root.parent if source.is_video else source.root)
     if source.is_video:
@@ -43,12 +44,8 @@ def index_photos(
         Inspection(name, path, masks and find_mask(masks, name), config.thumbnail_px)
         for name, path in listing.photos
     ]
-    found: list[Inspected | RefusedPhoto | None] = [None] * len(tasks)
-    for count, done in enumerate(run_items(inspect, tasks, control), start=1):
-        found[done.index] = done.result
-        if control.due() or count == len(tasks):
-            yield Progress(count, len(tasks), "photographs", f"reading {tasks[done.index].name}")
-    usable, refused = _keep_one_of_each([result for result in found if result is not None])
+    found = yield from _look_at(tasks, control, version)
+    usable, refused = _keep_one_of_each(found)
     refused = [*listing.refused, *refused]
     _require_enough(usable, refused, listing)
     priors = [focal_prior(photo.exif, photo.width, photo.height) for photo in usable]
@@ -57,6 +54,29 @@ def index_photos(
     yield from _warnings(index, priors, source, masks is not None)
     yield _report(index, groups)
     return index, {photo.name: photo.thumbnail for photo in usable}
+
+
+def _look_at(
+    tasks: Sequence[Inspection], control: Control, version: int
+) -> Generator[Record, None, list[Inspected | RefusedPhoto]]:
+    """What is seen of each file, from the store where it was looked at before."""
+    keys = [task.key(version) for task in tasks]
+    found: dict[int, Inspected | RefusedPhoto] = {}
+    for number, (task, key) in enumerate(zip(tasks, keys, strict=True)):
+        control.poll()
+        if key is not None and control.store.has("inspections", key):
+            found[number] = Inspected.of_item(task, control.store.get("inspections", key))
+    todo = [number for number in range(len(tasks)) if number not in found]
+    for done in run_items(inspect, (tasks[number] for number in todo), control):
+        number, seen = todo[done.index], done.result
+        found[number] = seen
+        key = keys[number]
+        if isinstance(seen, Inspected) and key is not None:
+            control.store.put("inspections", key, seen.as_item())
+        if control.due():
+            yield Progress(len(found), len(tasks), "photographs", f"reading {tasks[number].name}")
+    yield Progress(len(tasks), len(tasks), "photographs")
+    return [found[number] for number in range(len(tasks))]
 
 
 def blurry_photos(photos: Sequence[Photo]) -> list[str]:

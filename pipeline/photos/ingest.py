@@ -27,5 +27,5 @@ class Ingest:
         # Imported here, so that naming the stage does not pull in OpenCV.
         from pipeline.photos.index import index_photos
 
-        index, thumbnails = yield from index_photos(inputs["source"], config, control)
+        index, thumbnails = yield from index_photos(inputs["source"], config, control, self.version)
         return {"photos": index, "thumbnails": thumbnails}

@@ -1,19 +1,29 @@
-"""Looking at one photograph, in a worker: everything that ingest needs of it, from one decoding."""
+"""Looking at one photograph, in a worker: everything that ingest needs of it, from one decoding.
+
+What was seen is kept as an item, so that an interrupted ingest does not look again.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
+from pipeline.array_files import strings_as_array, strings_from_array
+from pipeline.hashing import content_key
+from pipeline.item_refs import FileRef
 from pipeline.photos.exif import Exif
 from pipeline.photos.masks import mask_bytes
 from pipeline.photos.reading import UnreadablePhoto, read_header, read_reduced
 from pipeline.products import RefusedPhoto
 
 THUMBNAIL_QUALITY = 85
+_FACTS = ("width", "height", "content_hash", "mask_hash", "sharpness")
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,19 @@ class Inspection:
     path: Path
     mask: Path | None
     thumbnail_px: int
+
+    def key(self, version: int) -> str | None:
+        """Key of the item that holds what was seen; None where a file cannot be reached.
+
+        version: of the stage. A file counts as unchanged by its size, times and inode.
+        """
+        files = [self.path] if self.mask is None else [self.path, self.mask]
+        try:
+            states = [file.stat() for file in files]
+        except OSError:
+            return None
+        seen = [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in states]
+        return content_key("inspections", version, files, seen, self.name, self.thumbnail_px)
 
 
 @dataclass(frozen=True)
@@ -42,6 +65,22 @@ class Inspected:
     thumbnail: bytes
     sharpness: float
 
+    def as_item(self) -> dict[str, np.ndarray]:
+        """The arrays of the stored item."""
+        facts = {name: getattr(self, name) for name in _FACTS}
+        return {
+            "facts": strings_as_array([json.dumps({**facts, "exif": asdict(self.exif)})]),
+            "thumbnail": np.frombuffer(self.thumbnail, np.uint8),
+        }
+
+    @staticmethod
+    def of_item(task: Inspection, item: Mapping[str, np.ndarray]) -> Inspected:
+        """What was seen, from its item."""
+        facts = json.loads(strings_from_array(item["facts"])[0])
+        exif = Exif(**facts.pop("exif"))
+        thumbnail = item["thumbnail"].tobytes()
+        return Inspected(task.name, task.path, task.mask, exif=exif, thumbnail=thumbnail, **facts)
+
 
 def inspect(task: Inspection) -> Inspected | RefusedPhoto:
     """Read one file once: hash, EXIF, size, thumbnail, sharpness.
@@ -59,7 +98,7 @@ def inspect(task: Inspection) -> Inspected | RefusedPhoto:
         return RefusedPhoto(task.name, error.reason)
     mask_hash = ""
     if task.mask is not None:
-        mask = mask_bytes(task.mask, task.name, (header.width, header.height))
+        mask = mask_bytes(FileRef(task.mask), task.name, (header.width, header.height))
         mask_hash = hashlib.sha256(mask).hexdigest()
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     quality = (cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY)

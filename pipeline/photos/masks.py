@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.geometry.arrays import UInt8s
+from pipeline.item_refs import FileRef
 from pipeline.photos.reading import UnreadablePhoto, decode, read_header
 from pipeline.products import Photo
 
@@ -38,7 +39,7 @@ def find_mask(folder: Path, name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def mask_bytes(mask: Path, name: str, photo_size: Size) -> bytes:
+def mask_bytes(mask: FileRef, name: str, photo_size: Size) -> bytes:
     """The mask file's bytes, once its header agrees with the photograph `name`.
 
     photo_size: (width, height), upright. Raises PipelineError where the file cannot be read or has
@@ -48,28 +49,28 @@ def mask_bytes(mask: Path, name: str, photo_size: Size) -> bytes:
         data = mask.read_bytes()
         header = read_header(data)
     except OSError as error:
-        raise _broken(mask, f"it cannot be read: {error.strerror}") from error
+        raise _broken(mask.path, f"it cannot be read: {error.strerror}") from error
     except UnreadablePhoto as error:
-        raise _broken(mask, error.reason) from error
+        raise _broken(mask.path, error.reason) from error
     if (header.width, header.height) != photo_size:
         raise PipelineError(
             "Mask of the wrong size",
-            f"{mask} has {header.width}x{header.height} pixels, "
+            f"{mask.path} has {header.width}x{header.height} pixels, "
             f"but {name} has {photo_size[0]}x{photo_size[1]}",
             "a mask covers the upright photograph pixel for pixel; scale or turn it, or remove it",
         )
     return data
 
 
-def read_mask(photo: Photo) -> UInt8s | None:
+def read_mask(photo: Photo, file: FileRef | None = None) -> UInt8s | None:
     """The mask of a photograph, (height, width) uint8: 0 where it is to be ignored, else 255.
 
-    None for a photograph without a mask. Raises PipelineError where the file cannot be read or has
-    another size than the photograph.
+    file: where its bytes are, if not at its path. None for a photograph without a mask. Raises
+    PipelineError where the file cannot be read or has another size than the photograph.
     """
     if photo.mask is None:
         return None
-    data = mask_bytes(photo.mask, photo.name, (photo.width, photo.height))
+    data = mask_bytes(file or FileRef(photo.mask), photo.name, (photo.width, photo.height))
     try:
         grey = decode(data, read_header(data), grey=True)
     except UnreadablePhoto as error:

@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import PipelineError
 from pipeline.geometry.arrays import UInt8s
+from pipeline.item_refs import FileRef
 from pipeline.photos.exif import Exif, read_exif
 from pipeline.photos.source import FORMATS_IN_WORDS
 from pipeline.products import Photo
@@ -57,14 +58,15 @@ class Header:
     exif: Exif
 
 
-def read_grey(photo: Photo, max_size_px: int) -> tuple[UInt8s, float]:
+def read_grey(photo: Photo, max_size_px: int, file: FileRef | None = None) -> tuple[UInt8s, float]:
     """Read a photograph in grey, at most `max_size_px` on its longer side.
 
-    Returns (h, w) uint8 and the scale s <= 1 of the returned picture: pixel position x of the
-    photograph (corner origin) is at s x in it. Deep pictures are brought to 8 bits as in
-    :func:`read_rgb`. Raises PipelineError where the file has changed or cannot be read any more.
+    file: where its bytes are, if not at its path. Returns (h, w) uint8 and the scale s <= 1 of the
+    returned picture: pixel position x of the photograph (corner origin) is at s x in it. Deep
+    pictures are brought to 8 bits as in :func:`read_rgb`. Raises PipelineError where the file has
+    changed or cannot be read any more.
     """
-    pixels = _read(photo, grey=True)
+    pixels = _read(photo, grey=True, file=file)
     scale = min(1.0, max_size_px / max(photo.width, photo.height))
     if scale < 1.0:
         # With fx and fy OpenCV samples at exactly this scale, whatever the rounded size becomes.
@@ -137,10 +139,10 @@ def decode(data: bytes, header: Header, grey: bool) -> UInt8s:
     return _upright(pixels, header.turn)
 
 
-def _read(photo: Photo, grey: bool) -> UInt8s:
+def _read(photo: Photo, grey: bool, file: FileRef | None = None) -> UInt8s:
     """Pixels of a photograph that ingest has accepted: (h, w) or (h, w, 3) uint8, upright."""
     try:
-        data = photo.path.read_bytes()
+        data = (file or FileRef(photo.path)).read_bytes()
         pixels = decode(data, read_header(data), grey)
     except OSError as error:
         raise _lost(photo, f"it cannot be read: {error.strerror}") from error

@@ -14,6 +14,7 @@ import pytest
 from pipeline.config import FeaturesConfig
 from pipeline.errors import PipelineError, Stopped
 from pipeline.events import Progress, Record, Report, Warned
+from pipeline.features import stage as features_stage
 from pipeline.features.stage import ExtractFeatures
 from pipeline.geometry.cameras import Camera
 from pipeline.products import FeatureSet, ItemStore, MemoryStore, Photo, PhotoIndex
@@ -135,3 +136,58 @@ def test_stop_is_served(tmp_path: Path) -> None:
         stop.set()
         with pytest.raises(Stopped):
             list(stage)
+
+
+def test_short_memory_limits_the_photographs_at_a_time_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = [photo_of(texture(seed=n), tmp_path / f"{n}.png") for n in range(4)]
+    one = features_stage._bytes_of(photos[0], FeaturesConfig())
+    at_work: list[int] = []
+    most = 0
+    extract = features_stage.extract_photo
+
+    def watched(task: features_stage.PhotoTask) -> dict[str, np.ndarray]:
+        nonlocal most
+        at_work.append(1)
+        most = max(most, len(at_work))
+        result = extract(task)
+        at_work.pop()
+        return result
+
+    monkeypatch.setattr(features_stage, "extract_photo", watched)
+    monkeypatch.setattr(features_stage, "available_bytes", lambda: 2 * one)
+    features, records = run(photos, MemoryStore())
+    warnings = [record for record in records if isinstance(record, Warned)]
+    assert [warning.subject for warning in warnings] == ["features.max_size_px"]
+    assert "1 at a time in place of 2" in warnings[0].message
+    assert most == 1 and len(features) == 4
+
+    monkeypatch.setattr(features_stage, "available_bytes", lambda: 4 * one)
+    _, records = run(photos, MemoryStore())
+    assert not [record for record in records if isinstance(record, Warned)]
+
+
+@pytest.mark.parametrize(
+    ("free_mb", "config", "expected"),
+    [
+        (None, FeaturesConfig(), None),
+        (0, FeaturesConfig(), 1),
+        (4000, FeaturesConfig(), 8),  # a pyramid of 1.5 megapixels was measured to take 343 MB
+        (4000, FeaturesConfig(first_octave=0), 33),
+        (4000, FeaturesConfig(max_size_px=768), 32),
+    ],
+)
+def test_how_many_photographs_fit_into_memory(
+    free_mb: int | None,
+    config: FeaturesConfig,
+    expected: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    free = None if free_mb is None else free_mb * 2**20
+    monkeypatch.setattr(features_stage, "available_bytes", lambda: free)
+    photos = [Photo(f"{n}.jpg", Path(f"{n}.jpg"), 0, 1536, 1024, "") for n in range(50)]
+    found = features_stage.photographs_at_once(photos, config)
+    assert found == expected or (
+        found is not None and expected is not None and abs(found - expected) <= expected // 8
+    )

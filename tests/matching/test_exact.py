@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.geometry.arrays import UInt8s
-from pipeline.matching.blas import single_threaded_blas
 from pipeline.matching.exact import MatchRules, match_exact, nearest_exact
 from tests.matching.descriptor_sets import noisy, overlapping_sets, random_descriptors
 
@@ -114,13 +113,3 @@ def test_a_photograph_with_itself() -> None:
     descriptors = random_descriptors(300, np.random.default_rng(6))
     result = match_exact(descriptors, descriptors, RULES)
     assert np.array_equal(result, np.column_stack([np.arange(300)] * 2))
-
-
-def test_blas_threads_are_put_back_and_change_nothing() -> None:
-    rng = np.random.default_rng(7)
-    first, second = overlapping_sets(500, 500, 250, rng)
-    before = match_exact(first, second, RULES)
-    with single_threaded_blas(), single_threaded_blas():
-        inside = match_exact(first, second, RULES)
-    assert np.array_equal(before, inside)
-    assert np.array_equal(before, match_exact(first, second, RULES))

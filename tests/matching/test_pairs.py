@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -23,22 +24,18 @@ from pipeline.matching.pairs import (
     natural_order,
     sequential_pairs,
 )
-from pipeline.products import ItemStore, MemoryStore, Pairs, Photo, PhotoIndex
+from pipeline.products import MemoryStore, Pairs, Photo, PhotoIndex
+from pipeline.runner import ForegroundControl
 from tests.matching.walks import feature_set, make_walk
 
 PROPERTIES = settings(derandomize=True, deadline=None, max_examples=40)
 
 
-class OpenControl:
+class OpenControl(ForegroundControl):
     """A control that never stops the stage and always wants a record."""
 
     def __init__(self, executor: Executor) -> None:
-        self.store: ItemStore = MemoryStore()
-        self.executor = executor
-        self.workers = 2
-
-    def poll(self) -> None:
-        return
+        super().__init__(MemoryStore(), executor, 2, threading.Event())
 
     def due(self) -> bool:
         return True

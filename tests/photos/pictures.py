@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -12,16 +13,15 @@ from PIL import Image
 
 from pipeline.events import Record
 from pipeline.geometry.arrays import UInt8s
-from pipeline.products import ItemStore, MemoryStore, PhotoIndex
+from pipeline.products import MemoryStore, PhotoIndex
+from pipeline.runner import ForegroundControl
 
 
-class OpenControl:
+class OpenControl(ForegroundControl):
     """A control that never stops the stage and always wants a record."""
 
     def __init__(self, executor: Executor) -> None:
-        self.store: ItemStore = MemoryStore()
-        self.executor = executor
-        self.workers = 2
+        super().__init__(MemoryStore(), executor, 2, threading.Event())
         self.polls = 0
 
     def poll(self) -> None:

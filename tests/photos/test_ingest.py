@@ -18,9 +18,11 @@ from pipeline.errors import PipelineError, Stopped
 from pipeline.events import Progress, Report, Warned
 from pipeline.geometry.cameras import Camera
 from pipeline.photos.ingest import Ingest
+from pipeline.photos.inspection import Inspected, Inspection, inspect
 from pipeline.photos.reading import read_grey
 from pipeline.photos.source import PhotoSource
-from tests.photos.pictures import IngestRunner, OpenControl, finish, picture
+from pipeline.products import MemoryStore, RefusedPhoto
+from tests.photos.pictures import Ingested, IngestRunner, OpenControl, finish, picture
 
 
 def save(path: Path, seed: int, focal_35mm: int | None = None, model: str = "") -> None:
@@ -191,6 +193,49 @@ def test_two_runs_are_equal_in_threads_and_in_processes(
         second = finish(work)
     assert first.photos.photos == second.photos.photos
     assert first.thumbnails == second.thumbnails
+
+
+def test_what_was_looked_at_before_an_interruption_is_not_looked_at_again(
+    photo_folder: Path, control: OpenControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    stop_after = 2
+
+    def watched(task: Inspection) -> Inspected | RefusedPhoto:
+        if len(seen) == stop_after:
+            raise InterruptedError("killed")
+        seen.append(task.name)
+        return inspect(task)
+
+    def ingest() -> Ingested:
+        source = PhotoSource(photo_folder)
+        return finish(Ingest().run({"source": source}, IngestConfig(masks=masks), control))
+
+    monkeypatch.setattr("pipeline.photos.index.inspect", watched)
+    masks = str(photo_folder / "masks")
+    (photo_folder / "masks").mkdir()
+    Image.new("L", (96, 64), 255).save(photo_folder / "masks" / "b.jpg.png")
+    (photo_folder / "broken.jpg").write_text("not a picture")
+    save(photo_folder / "c.jpg", 7, 50, "EOS 5D")
+    with pytest.raises(InterruptedError):
+        ingest()
+    stop_after = 100
+    resumed = ingest()
+    assert sorted(seen) == ["a.jpg", "b.jpg", "broken.jpg", "c.jpg", "d.jpg"]
+
+    seen.clear()
+    again = ingest()
+    assert seen == ["broken.jpg"]  # only what is usable is kept
+    control.store = MemoryStore()
+    fresh = ingest()
+    for other in (again, fresh):
+        assert other.photos.photos == resumed.photos.photos
+        assert other.thumbnails == resumed.thumbnails
+    seen.clear()
+    save(photo_folder / "d.jpg", 9)
+    Image.new("L", (96, 64), 0).save(photo_folder / "masks" / "b.jpg.png")
+    ingest()
+    assert sorted(seen) == ["b.jpg", "broken.jpg", "d.jpg"]
 
 
 def test_stopping_between_photographs_ends_the_stage(
