@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -51,7 +50,6 @@ def compose_report(
         "observations": sum(observations),
         "reprojection_error_px": error_sum / points if points else 0.0,
         "seconds": {outcome.name: round(outcome.seconds, 3) for outcome in outcomes},
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "complete": reconstruction is not None,
         "verdicts": rows,
         "stages": {

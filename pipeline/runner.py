@@ -1,34 +1,44 @@
-"""Runs the stages in order, in this process: skips what is done, saves what was made, tells what
-happens. It knows nothing of displays: subscribers get every record.
+"""Runs stages in this process: skips what is done, saves what was made, tells what happens.
+
+It knows nothing of displays: who listens gets every record. `Runner` is a whole run in one process;
+the workers of an engine use `StageRunner` for one stage at a time.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.codecs import LostProduct
 from pipeline.config import RunConfig
+from pipeline.control import StageControl
+from pipeline.database_writer import DatabaseWriter
 from pipeline.errors import PipelineError, Stopped
 from pipeline.events import Record, Report, StageChanged, Warned
-from pipeline.inputs import GivenInputs
 from pipeline.item_store import LostItem
 from pipeline.manifest import Hashes, Ingredients
 from pipeline.manifest import StageEntry as DoneEntry
 from pipeline.products import ItemStore
 from pipeline.stage import Stage
-from pipeline.stages import StageEntry
+from pipeline.stage_work import StageWork
+from pipeline.stages import METHOD, StageEntry
 from pipeline.workspace import Workspace
 
-SECONDS_BETWEEN_RECORDS = 0.25
+if TYPE_CHECKING:
+    from pipeline.engine.executor import Executors
+    from pipeline.inputs import GivenInputs
+
 Subscriber = Callable[[str, Record], None]
+_MAKERS = {product: entry.name for entry in METHOD for product in entry.makes}
+_KEPT = "What was finished is kept."
 
 
 def usable_cores() -> int:
@@ -36,30 +46,31 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-class ForegroundControl:
-    """The `Control` of stages that run in this process: `poll` raises once `stop` is set."""
+def peak_rss_mb() -> float:
+    """Most memory that this process, or a child of it that has ended, has used, in megabytes."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return round(max(resource.getrusage(who).ru_maxrss for who in whose) / 1024, 1)
+
+
+class ForegroundControl(StageControl):
+    """The control of a run in this process: the stage stops once `stop` is set."""
 
     def __init__(
         self, store: ItemStore, executor: Executor, workers: int, stop: threading.Event
     ) -> None:
-        self.store = store
-        self.executor = executor
-        self.workers = workers
+        super().__init__(store, executor, workers)
         self._stop = stop
-        self._last = 0.0
 
-    def poll(self) -> None:
-        """Raises Stopped if the user asked for it."""
-        if self._stop.is_set():
-            raise Stopped
+    def look(self) -> None:
+        """Nothing arrives here but the stop."""
 
-    def due(self) -> bool:
-        """True at most four times a second."""
-        now = time.monotonic()
-        if now - self._last < SECONDS_BETWEEN_RECORDS:
-            return False
-        self._last = now
-        return True
+    def interrupting(self) -> bool:
+        """Whether the stop is set."""
+        return self._stop.is_set()
+
+    def interrupt(self) -> None:
+        """Raises Stopped."""
+        raise Stopped
 
 
 @dataclass(frozen=True)
@@ -67,69 +78,86 @@ class StageOutcome:
     """A stage that is done: how it ended (`done` or `skipped`), its seconds and its report."""
 
     name: str
-    state: str
+    state: Literal["done", "skipped"]
     seconds: float
     report: Mapping[str, Any]
 
 
-class Runner:
-    """One pass over the planned stages in a workspace."""
+class StageRunner:
+    """Brings one stage after the other up to date in a workspace.
+
+    What a stage needs is taken from memory where this process made it, else from the workspace;
+    whether it is up to date is told by the manifest alone, so that other processes of the same run
+    may have made it. `database.db` is written beside the stages that follow verification.
+    """
 
     def __init__(
         self,
         workspace: Workspace,
-        config: RunConfig,
-        given: GivenInputs,
-        control: ForegroundControl,
-        subscribers: Sequence[Subscriber] = (),
+        control: StageControl,
+        subscriber: Subscriber,
+        executors: Executors | None = None,
     ) -> None:
+        """executors: gives each stage the one that it can use; None: all have the control's."""
         self._workspace = workspace
-        self._config = config
-        self._given = given
         self._control = control
-        self._subscribers = subscribers
-        self._products: dict[str, Any] = dict(given.products)
-        self._fingerprints: dict[str, str] = {}
-        self._database: Future[None] | None = None
+        self._tell = subscriber
+        self._executors = executors
+        self._made: dict[str, tuple[str, Any]] = {}
+        self._database = DatabaseWriter(workspace)
 
-    def run(self, entries: Iterable[StageEntry]) -> list[StageOutcome]:
-        """Run the stages that are not done; the outcome of each, in order.
+    def run(
+        self,
+        entry: StageEntry,
+        config: RunConfig,
+        given: GivenInputs | None,
+        changed: Collection[str] = (),
+    ) -> StageOutcome:
+        """Run a stage, or find that it is up to date.
 
-        Raises Stopped when the user stopped it, and PipelineError where a stage failed: for a
-        reason that the user can mend, or unexpectedly; then the message names the log.
+        given: None where the stage needs nothing that the user gives. changed: fields of the stage
+        that were changed by hand, whatever its checkpoint says. Raises Stopped when it was stopped,
+        and PipelineError where it failed: for a reason that the user can mend, or unexpectedly;
+        then the message names the log.
         """
-        outcomes = []
-        # A thread of its own: the executor's threads belong to the stage that is running.
-        with ThreadPoolExecutor(1, "database") as background:
+        with failures_in_words(entry.name, self._workspace):
+            stage = entry.load()
+            asked = self._ingredients(stage, config, given)
+            outcome = self._skipped(entry, asked)
+            if outcome is None:
+                outcome = self._at_work(stage, asked, config, given, changed)
+            if "geometries" in entry.makes:
+                self._database.start(self._fingerprint("geometries"), self.product)
+        return outcome
+
+    def finish(self) -> None:
+        """Wait for what is written in the background. Raises PipelineError where that failed."""
+        with failures_in_words("verification", self._workspace):
             try:
-                for entry in entries:
-                    outcomes.append(self._run_or_skip(entry))
-                    if "geometries" in entry.makes:
-                        self._start_database(background, self._fingerprints["geometries"])
+                self._database.finish()
             finally:
-                self._finish_database()
-        return outcomes
+                self._tell_warnings("verification")
 
     def product(self, name: str) -> Any:
-        """A product of this run, from memory or from the workspace."""
-        if name not in self._products:
-            self._products[name] = self._workspace.load(name)
-        return self._products[name]
+        """A product of the run as it stands now. Raises LostProduct if it is not whole."""
+        fingerprint = self._fingerprint(name)
+        known = self._made.get(name)
+        if known is None or known[0] != fingerprint:
+            known = self._made[name] = fingerprint, self._workspace.load(name)
+        return known[1]
 
-    def _run_or_skip(self, entry: StageEntry) -> StageOutcome:
-        stage = entry.load()
-        ingredients = self._ingredients(stage)
-        for product in entry.makes:
-            self._fingerprints[product] = ingredients.fingerprint
-        changes = self._workspace.changes(ingredients)
+    def _skipped(self, entry: StageEntry, asked: Ingredients) -> StageOutcome | None:
+        """The outcome of a stage that is up to date; else None, after telling why it runs."""
+        changes = self._workspace.changes(asked)
         done = self._workspace.entry(entry.name)
         if changes == [] and done is not None:
             lost = self._lost(entry)
             if not lost:
-                self._publish(entry.name, StageChanged(entry.name, "skipped", why="up to date"))
                 return StageOutcome(entry.name, "skipped", done.seconds, done.report)
             changes = [lost]
-        return self._run_stage(entry, stage, ingredients, "; ".join(changes or []))
+        why = "; ".join(changes or [])
+        self._tell(entry.name, StageChanged(entry.name, "started", why=why))
+        return None
 
     def _lost(self, entry: StageEntry) -> str:
         """Why a product of a finished stage cannot be used, or ""."""
@@ -140,109 +168,171 @@ class Runner:
             return str(error)
         return ""
 
-    def _run_stage(
-        self, entry: StageEntry, stage: Stage, ingredients: Ingredients, why: str
+    def _at_work(
+        self,
+        stage: Stage,
+        asked: Ingredients,
+        config: RunConfig,
+        given: GivenInputs | None,
+        changed: Collection[str],
     ) -> StageOutcome:
-        name = entry.name
-        self._publish(name, StageChanged(name, "started", why=why))
-        begin = time.perf_counter()
+        section = getattr(config, stage.name)
+        inputs = {
+            product: given.products[product] if given and product in given.products
+            else self.product(product)
+            for product in stage.needs
+        }  # fmt: skip
+        work = StageWork(
+            self._workspace, asked, section, changed, lambda record: self._tell(stage.name, record)
+        )
+        self._control.begin(work)
         try:
-            made, report = self._drive(stage)
-            seconds = time.perf_counter() - begin
-            self._workspace.save(DoneEntry(ingredients, seconds, report), made)
-        except Stopped:
-            self._publish(name, StageChanged(name, "stopped", time.perf_counter() - begin))
-            raise
-        except PipelineError as error:
-            self._fail(name, begin, error.message)
-            raise
-        except LostItem as error:
-            self._fail(name, begin, str(error))
-            raise _damaged(error) from error
-        except Exception as error:
-            path = self._workspace.log(name, traceback.format_exc())
-            self._fail(name, begin, repr(error))
-            raise PipelineError(
-                f"The stage {name} failed",
-                f"{type(error).__name__}: {error} (details in {path}).",
-                "This is a fault of the program. What was finished is kept.",
-            ) from error
-        self._products.update(made)
-        self._publish(name, StageChanged(name, "done", seconds))
-        return StageOutcome(name, "done", seconds, report)
+            with self._executor(stage, config):
+                made, report = self._drive(stage, inputs, section)
+            done = DoneEntry(work.made_from(), work.seconds, report)
+        finally:
+            self._control.begin(None)
+            self._tell_warnings(stage.name)
+        self._workspace.save(done, made)
+        fingerprint = done.ingredients.fingerprint
+        self._made.update({product: (fingerprint, value) for product, value in made.items()})
+        return StageOutcome(stage.name, "done", done.seconds, report)
 
-    def _drive(self, stage: Stage) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    @contextmanager
+    def _executor(self, stage: Stage, config: RunConfig) -> Iterator[None]:
+        """Give the control the executor of a stage."""
+        if self._executors is None:
+            yield
+            return
+        with self._executors.of(stage, config.cluster) as items:
+            self._control.executor, self._control.workers = items.executor, items.workers
+            yield
+
+    def _drive(
+        self, stage: Stage, inputs: Mapping[str, Any], section: Any
+    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Run a stage's generator to its end; its products and its last report."""
-        inputs = {product: self.product(product) for product in stage.needs}
-        records = stage.run(inputs, getattr(self._config, stage.name), self._control)
+        records = stage.run(inputs, section, self._control)
         report: Mapping[str, Any] = {}
         try:
             while True:
                 record = next(records)
                 if isinstance(record, Report):
                     report = record.data
-                self._publish(stage.name, record)
+                self._tell(stage.name, record)
         except StopIteration as end:
             made: Mapping[str, Any] = end.value
         finally:
             records.close()
-            self._publish_warnings(stage.name)
         if set(made) != set(stage.makes):
             raise TypeError(f"{stage.name} made {sorted(made)}, not {sorted(stage.makes)}")
         return made, report
 
-    def _ingredients(self, stage: Stage) -> Ingredients:
-        given: dict[str, Hashes] = {}
+    def _ingredients(
+        self, stage: Stage, config: RunConfig, given: GivenInputs | None
+    ) -> Ingredients:
+        hashes: dict[str, Hashes] = {}
         needs: dict[str, str] = {}
         for product in stage.needs:
-            if product in self._given.hashes:
-                given[product] = self._given.hashes[product]
+            if given is not None and product in given.hashes:
+                hashes[product] = given.hashes[product]
             else:
-                needs[product] = self._fingerprints[product]
-        section = getattr(self._config, stage.name).model_dump(mode="json")
-        return Ingredients(stage.name, stage.version, section, needs, given)
+                needs[product] = self._fingerprint(product)
+        section = getattr(config, stage.name).model_dump(mode="json")
+        return Ingredients(stage.name, stage.version, section, needs, hashes)
 
-    def _start_database(self, background: Executor, fingerprint: str) -> None:
-        """Write `database.db` beside the next stage, if it is not there already."""
-        if self._workspace.database_is_of(fingerprint):
-            return
-        from pipeline.formats.colmap_database import write_database
+    def _fingerprint(self, product: str) -> str:
+        """Of the stage that made a product; with the live changes that it was made with."""
+        done = self._workspace.entry(_MAKERS[product])
+        if done is None:
+            raise PipelineError(
+                "Not made yet",
+                f"The run holds no {product}: {_MAKERS[product]} is not done.",
+                "Start the same command again: it makes what is missing.",
+            )
+        return done.ingredients.fingerprint
 
-        products = [self.product(name) for name in ("photos", "features", "matches", "geometries")]
-        self._workspace.record_database("")
-        write = partial(_write_products, write_database, products)
-        self._database = background.submit(self._workspace.write_database, write)
-        self._database_fingerprint = fingerprint
-
-    def _finish_database(self) -> None:
-        if self._database is not None:
-            writing, self._database = self._database, None
-            try:
-                writing.result()
-            except LostItem as error:
-                self._publish_warnings("verification")
-                raise _damaged(error) from error
-            self._workspace.record_database(self._database_fingerprint)
-
-    def _fail(self, name: str, begin: float, why: str) -> None:
-        self._publish(name, StageChanged(name, "failed", time.perf_counter() - begin, why))
-
-    def _publish_warnings(self, stage: str) -> None:
+    def _tell_warnings(self, stage: str) -> None:
         for warning in self._workspace.store.take_warnings():
-            self._publish(stage, Warned(warning))
+            self._tell(stage, Warned(warning))
+
+
+class Runner:
+    """One pass over the planned stages in this process."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        config: RunConfig,
+        given: GivenInputs,
+        control: StageControl,
+        subscribers: Sequence[Subscriber] = (),
+        executors: Executors | None = None,
+    ) -> None:
+        self._config = config
+        self._given = given
+        self._subscribers = subscribers
+        self._stages = StageRunner(workspace, control, self._publish, executors)
+
+    def run(self, entries: Iterable[StageEntry]) -> list[StageOutcome]:
+        """Run the stages that are not done; the outcome of each, in order.
+
+        Raises Stopped when the user stopped it, and PipelineError where a stage failed.
+        """
+        try:
+            return [self._run(entry) for entry in entries]
+        finally:
+            self._stages.finish()
+
+    def product(self, name: str) -> Any:
+        """A product of this run, from memory or from the workspace."""
+        return self._stages.product(name)
+
+    def _run(self, entry: StageEntry) -> StageOutcome:
+        name, begin = entry.name, time.monotonic()
+        try:
+            outcome = self._stages.run(entry, self._config, self._given)
+        except Stopped:
+            self._publish(name, StageChanged(name, "stopped", time.monotonic() - begin))
+            raise
+        except PipelineError as error:
+            seconds = time.monotonic() - begin
+            self._publish(name, StageChanged(name, "failed", seconds, error.message, error.hint))
+            raise
+        if outcome.state == "skipped":
+            self._publish(name, StageChanged(name, "skipped", why="up to date"))
+        else:
+            self._publish(name, StageChanged(name, "done", outcome.seconds))
+        return outcome
 
     def _publish(self, stage: str, record: Record) -> None:
         for subscriber in self._subscribers:
             subscriber(stage, record)
 
 
-def _damaged(error: LostItem) -> PipelineError:
-    return PipelineError(
-        "A file of the run is damaged",
-        f"{error}.",
-        "Start the same command again: what was lost is computed anew.",
-    )
-
-
-def _write_products(write: Callable[..., None], products: Sequence[Any], path: Any) -> None:
-    write(path, *products)
+@contextmanager
+def failures_in_words(stage: str, workspace: Workspace) -> Iterator[None]:
+    """Turns whatever goes wrong in the block into PipelineErrors; Stopped passes."""
+    try:
+        yield
+    except (Stopped, PipelineError):
+        raise
+    except (LostItem, LostProduct) as error:
+        raise PipelineError(
+            "A file of the run is damaged",
+            f"{error}.",
+            "Start the same command again: what was lost is computed anew.",
+        ) from error
+    except MemoryError as error:
+        raise PipelineError(
+            "Out of memory",
+            f"The stage {stage} needs more than there is: {error or 'no figure is known'}.",
+            f"Lower features.max_size_px or features.max_keypoints. {_KEPT}",
+        ) from error
+    except Exception as error:
+        path = workspace.log(stage, traceback.format_exc())
+        raise PipelineError(
+            f"The stage {stage} failed",
+            f"{type(error).__name__}: {error} (details in {path}).",
+            f"This is a fault of the program. {_KEPT}",
+        ) from error

@@ -20,6 +20,7 @@ from pipeline import config as settings
 from pipeline.events import Progress, Record, Report
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
+from pipeline.hashing import content_key
 from pipeline.photos.source import list_photos
 from pipeline.products import (
     FeatureSet,
@@ -37,7 +38,7 @@ from pipeline.products import (
     TwoViewGeometry,
     Verdict,
 )
-from pipeline.stage import Control, Inputs, Products, content_key, run_items
+from pipeline.stage import Control, Inputs, Products, run_items
 from pipeline.stages import METHOD as REAL_METHOD
 
 DELAY_VARIABLE = "FAKE_STAGES_ITEM_SECONDS"
@@ -61,7 +62,7 @@ class FakeIngest:
         )
         camera = Camera("SIMPLE_PINHOLE", 64, 48, np.array([config.default_focal * 64, 32, 24]))
         yield Report({"photographs": len(photos)})
-        thumbnails = {photo.name: b"jpeg of " + photo.name.encode() for photo in photos}
+        thumbnails = {p.name: b"\xff\xd8 " + p.name.encode() + b" \xff\xd9" for p in photos}
         return {"photos": PhotoIndex(photos, (camera,)), "thumbnails": thumbnails}
 
 
@@ -70,7 +71,7 @@ def make_features(store: ItemStore, seed_and_key: tuple[int, str]) -> str:
     seed, key = seed_and_key
     if not store.has("features", key):
         time.sleep(float(os.environ.get(DELAY_VARIABLE, "0")))
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng([seed, *key.encode()])  # other settings, other keypoints
         keypoints = random.uniform(1, 40, (KEYPOINTS, 4)).astype(np.float32)
         descriptors = random.integers(0, 255, (KEYPOINTS, 128)).astype(np.uint8)
         store.put("features", key, {"keypoints": keypoints, "descriptors": descriptors})

@@ -16,12 +16,13 @@ from pipeline.comparison import Comparison
 from pipeline.errors import PipelineError, Stopped
 from pipeline.events import Progress, Record, StageChanged, Warned
 from pipeline.formats.colmap_database import read_database
-from pipeline.inputs import GivenPaths
 from pipeline.report import advice
+from pipeline.request import GivenPaths, RunRequest
+from pipeline.run_directory import read_report
 from pipeline.settings import load_settings
 from pipeline.stages import STAGE_NAMES, StageEntry, plan
-from pipeline.workspace import read_report
 from tests import fake_stages
+from tests.engine import fake_worker
 
 Seen = list[tuple[str, Record]]
 
@@ -62,17 +63,17 @@ def run(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The report of a run, and how each stage ended with the reason."""
     seen: Seen = []
-    request = commands.RunRequest(
-        GivenPaths(photos),
-        out or photos.parent / "run",
-        load_settings(None, assignments),
-        until,
+    request = RunRequest(
+        paths=GivenPaths(photos=photos),
+        out=out or photos.parent / "run",
+        config=load_settings(None, assignments),
+        until=until,
     )
     subscribers = [lambda stage, record: seen.append((stage, record))]
     report = commands.run(
         request, [*subscribers, *([listener] if listener else [])], stop or threading.Event()
     )
-    states = {
+    states: dict[str, str] = {
         stage: record.state
         for stage, record in seen
         if isinstance(record, StageChanged) and record.state != "started"
@@ -160,6 +161,26 @@ def test_stopping_loses_nothing_and_the_same_run_goes_on(photos: Path) -> None:
         (photos.parent / name / "sparse/0/images.bin").read_bytes() for name in ("run", "whole")
     ]
     assert models[0] == models[1]
+
+
+def test_a_stopped_stage_goes_on_from_its_checkpoint(
+    photos: Path, method: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method("mapping", fake_worker.Stepping)
+    monkeypatch.setenv(fake_worker.STEPS, "100000")
+    stop = threading.Event()
+
+    def stop_later(stage: str, record: Record) -> None:
+        if stage == "mapping" and isinstance(record, Progress):
+            stop.set()
+
+    with pytest.raises(Stopped):
+        run(photos, listener=stop_later, stop=stop)
+    monkeypatch.setenv(fake_worker.STEPS, "10")
+    report, _ = run(photos)
+    mapping = report["stages"]["mapping"]
+    assert 0 < mapping["first"] <= mapping["steps"]
+    assert not list(photos.parent.rglob("checkpoint*"))
 
 
 def test_an_unexpected_error_goes_to_the_stage_log(
@@ -274,9 +295,9 @@ def test_events_are_lines_of_json_and_go_on_after_a_torn_one(photos: Path) -> No
     with log.open("ab") as file:
         file.write(b'{"torn')
     run(photos)
-    lines = log.read_text().splitlines()
-    events = [json.loads(line) for line in lines if line != '{"torn']
-    assert len(events) == len(lines) - 1
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    numbers = [event["seq"] for event in events]
+    assert numbers == sorted(set(numbers)) and numbers[0] == 1
     assert {event["stage"] for event in events} == set(STAGE_NAMES)
     assert all({"time", "stage", "kind"} <= event.keys() for event in events)
 
