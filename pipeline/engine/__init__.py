@@ -1,0 +1,1 @@
+"""The run engine: supervises worker processes, one for each set of libraries."""
