@@ -1,0 +1,164 @@
+"""What engine and worker say to each other: the headers of the frames between them.
+
+Down go orders, up go reports. A worker carries out one `RunStage` or `WriteReport` at a time; the
+others reach the stage at its next `poll`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+
+from pipeline.config import RunConfig
+from pipeline.request import GivenPaths
+
+
+class Frame(BaseModel):
+    """Base of all headers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Begin(Frame):
+    """First order: the run directory and what the user gave. cluster: a Dask scheduler or ""."""
+
+    do: Literal["begin"] = "begin"
+    root: Path
+    paths: GivenPaths
+    cluster: str = ""
+    preload: tuple[str, ...] = ()  # modules to import while there is nothing to do
+
+
+class RunStage(Frame):
+    """Run a stage of the plan, or find that it is up to date.
+
+    poses_given: which plan. config: of the whole run. changed: the fields of this stage that were
+    changed by hand: a checkpoint made before such a change is still good, the change is then
+    applied to it.
+    """
+
+    do: Literal["stage"] = "stage"
+    stage: str
+    poses_given: bool
+    config: RunConfig
+    changed: tuple[str, ...] = ()
+
+
+class WriteReport(Frame):
+    """Write `report.json`: outcomes of the stages that this pass ran or skipped, in order."""
+
+    do: Literal["report"] = "report"
+    poses_given: bool
+    config: RunConfig
+    outcomes: tuple[StageEnd, ...]
+    wall_s: float
+    peak_rss_mb: float
+
+
+class PauseStage(Frame):
+    """Wait at the next poll."""
+
+    do: Literal["pause"] = "pause"
+
+
+class ResumeStage(Frame):
+    """Go on."""
+
+    do: Literal["resume"] = "resume"
+
+
+class StopStage(Frame):
+    """Save a checkpoint and end the stage; the worker stays."""
+
+    do: Literal["stop"] = "stop"
+
+
+class CheckpointStage(Frame):
+    """Save a checkpoint."""
+
+    do: Literal["checkpoint"] = "checkpoint"
+
+
+class ChangeField(Frame):
+    """Apply a live change to a field of the stage that runs."""
+
+    do: Literal["set"] = "set"
+    field: str
+    value: JsonValue
+    revision: int
+    by: str
+
+
+class End(Frame):
+    """Finish what runs in the background and exit."""
+
+    do: Literal["end"] = "end"
+
+
+Order = Annotated[
+    Begin
+    | RunStage
+    | WriteReport
+    | PauseStage
+    | ResumeStage
+    | StopStage
+    | CheckpointStage
+    | ChangeField
+    | End,
+    Field(discriminator="do"),
+]
+ORDER: TypeAdapter[Order] = TypeAdapter(Order)
+
+
+class Ready(Frame):
+    """The worker listens."""
+
+    is_: Literal["ready"] = "ready"
+
+
+class Records(Frame):
+    """What a stage yielded (`Record.to_json`), in order; metrics and progress may be many."""
+
+    is_: Literal["records"] = "records"
+    stage: str
+    records: tuple[dict[str, Any], ...]
+
+
+class Paused(Frame):
+    """The stage waits (true) or goes on (false)."""
+
+    is_: Literal["paused"] = "paused"
+    paused: bool
+
+
+class StageEnd(Frame):
+    """How a stage ended. full: the disk is full. title, why and hint: of a failure, in words.
+
+    seconds and report: as recorded in the manifest. peak_rss_mb: of the worker so far.
+    """
+
+    is_: Literal["end"] = "end"
+    stage: str
+    state: Literal["done", "skipped", "stopped", "failed", "full"]
+    seconds: float = 0.0
+    report: dict[str, JsonValue] = {}
+    title: str = ""
+    why: str = ""
+    hint: str = ""
+    log: tuple[str, ...] = ()
+    peak_rss_mb: float = 0.0
+
+
+class Reported(Frame):
+    """The content of the `report.json` just written; error: why it was not."""
+
+    is_: Literal["reported"] = "reported"
+    report: dict[str, JsonValue] = {}
+    error: str = ""
+
+
+Saying = Annotated[Ready | Records | Paused | StageEnd | Reported, Field(discriminator="is_")]
+SAYING: TypeAdapter[Saying] = TypeAdapter(Saying)
+WriteReport.model_rebuild()

@@ -1,0 +1,374 @@
+"""A worker process as the engine sees it: orders down, records up, and whatever becomes of it.
+
+Nothing here waits for the worker but with a time limit, and nothing that happens to it is an error
+of the engine: a stage whose worker died has failed, with the reason in words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.channel import (
+    BrokenChannel,
+    Parcel,
+    Sender,
+    open_reader,
+    receive_parcel,
+)
+from pipeline.engine.child import Child
+from pipeline.engine.deaths import LOG_LINES, Death, MemoryWatch, describe_death, last_lines
+from pipeline.engine.orders import (
+    SAYING,
+    Begin,
+    End,
+    Frame,
+    Paused,
+    Records,
+    Reported,
+    RunStage,
+    Saying,
+    StageEnd,
+    StopStage,
+    WriteReport,
+)
+from pipeline.errors import PipelineError
+from pipeline.events import Record, record_from_json
+from pipeline.request import GivenPaths
+from pipeline.run_directory import stage_log
+from pipeline.thread_limits import thread_limits
+
+WORKER_COMMAND = (sys.executable, "-P", "-m", "pipeline.engine.worker")
+NICE = 5
+MOST_LOG_BYTES = 64 * 2**20
+KEPT_LOG_BYTES = 64 * 2**10
+SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_TO_EXIT = 10.0  # after it has hung up
+
+OnRecords = Callable[[str, Sequence[Record]], None]
+OnPaused = Callable[[bool], None]
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """How to start a worker.
+
+    root: the run directory. lock_fd: the descriptor that holds its lock. log: takes what the worker
+    prints between two stages. threads: how many it may use. cluster: a Dask scheduler or "".
+    preload: modules to import while there is nothing to do. command: what is started.
+    """
+
+    root: Path
+    lock_fd: int
+    paths: GivenPaths
+    log: Path
+    threads: int
+    cluster: str = ""
+    nice: int = NICE
+    preload: tuple[str, ...] = ()
+    command: tuple[str, ...] = WORKER_COMMAND
+
+
+class WorkerProcess:
+    """One worker from its start to its end. All methods belong to the event loop."""
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        process: Child,
+        sender: Sender,
+        on_records: OnRecords,
+        on_paused: OnPaused,
+    ) -> None:
+        self._spec = spec
+        self._process = process
+        self._sender = sender
+        self._on_records = on_records
+        self._on_paused = on_paused
+        self._memory = MemoryWatch()
+        self._peak_rss_mb = 0.0
+        self._log: Path | None = None
+        self._stage_end: asyncio.Future[StageEnd | None] | None = None
+        self._reported: asyncio.Future[Reported | None] | None = None
+        self._told_to_stop = False
+        self._fault = ""
+        self._alive = True
+        self._life: asyncio.Task[None]
+
+    @classmethod
+    async def start(
+        cls, spec: WorkerSpec, on_records: OnRecords, on_paused: OnPaused
+    ) -> WorkerProcess:
+        """Start a worker; it imports what it needs while the engine goes on.
+
+        on_records: gets a stage's name and some of its records, in order. on_paused: whether the
+        stage has come to rest, or goes on. Raises PipelineError if the system starts no process.
+        """
+        orders_out, orders_in = os.pipe()
+        sayings_out, sayings_in = os.pipe()
+        try:
+            process = await _spawn(spec, orders_out, sayings_in)
+        except OSError as error:
+            os.close(orders_in)
+            os.close(sayings_out)
+            raise PipelineError(
+                "No worker",
+                f"{spec.command[0]} could not be started: {error.strerror or error}.",
+                "Close other programs or raise the limit of processes (ulimit -u), then retry.",
+            ) from error
+        finally:
+            os.close(orders_out)
+            os.close(sayings_in)
+        reader, transport = await open_reader(sayings_out)
+        worker = cls(spec, process, await Sender.open(orders_in), on_records, on_paused)
+        worker._life = asyncio.create_task(worker._live(reader, transport))
+        begin = Begin(root=spec.root, paths=spec.paths, cluster=spec.cluster, preload=spec.preload)
+        worker.order(begin)
+        return worker
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take orders."""
+        return self._alive
+
+    @property
+    def pid(self) -> int:
+        """Of the process, and of its group."""
+        return self._process.pid
+
+    @property
+    def peak_rss_mb(self) -> float:
+        """The most memory that the process has used so far."""
+        return self._peak_rss_mb
+
+    async def run_stage(self, order: RunStage) -> StageEnd:
+        """Have a stage brought up to date. Any death of the worker gives the state `failed`, or
+        `stopped` where it had been told to stop."""
+        self._log = stage_log(self._spec.root, order.stage)
+        start, begin = _size(self._log), time.monotonic()
+        self._told_to_stop = False
+        self._stage_end = asyncio.get_running_loop().create_future()
+        try:
+            self.order(order)  # before anything is awaited: other orders for the stage may follow
+            end = await self._stage_end if self._alive else None
+        finally:
+            self._stage_end = None
+        if end is None:
+            end = self._end_by_death(order.stage, time.monotonic() - begin)
+        if end.state == "failed":
+            lines = await asyncio.to_thread(last_lines, self._log, LOG_LINES, start)
+            end = end.model_copy(update={"log": tuple(lines)})
+        self._peak_rss_mb = max(self._peak_rss_mb, end.peak_rss_mb)
+        return end.model_copy(update={"peak_rss_mb": self._peak_rss_mb})
+
+    async def write_report(self, order: WriteReport) -> Reported:
+        """Have `report.json` written; any death of the worker is told as the error."""
+        self._reported = asyncio.get_running_loop().create_future()
+        try:
+            self.order(order)
+            reported = await self._reported if self._alive else None
+        finally:
+            self._reported = None
+        if reported is None:
+            return Reported(error=f"The report was not written: {self._death().why}.")
+        return reported
+
+    def order(self, order: Frame) -> None:
+        """Send an order; a worker that is dead does not get it."""
+        # Not pydantic's own JSON: names of files may hold lone surrogates.
+        self._sender.send(Parcel(json.dumps(order.model_dump(mode="json")).encode()))
+
+    async def stop_stage(self, grace_s: float = 20.0, term_s: float = 5.0) -> None:
+        """Have the stage end with a checkpoint; returns when it has ended.
+
+        A worker that has not done so after `grace_s` gets SIGTERM, and after `term_s` more its
+        whole group is killed.
+        """
+        if self._stage_end is not None and self._alive:
+            self._told_to_stop = True
+            self.order(StopStage())
+            await self._insist(self._stage_end, grace_s, term_s)
+
+    async def close(self, grace_s: float = 120.0, term_s: float = 5.0) -> None:
+        """Have the worker finish what it writes in the background and exit; returns when it is
+        gone, after the same ladder as that of `stop_stage`."""
+        if self._alive:
+            self._told_to_stop = True
+            self.order(End())
+        await self._insist(self._life, grace_s, term_s)
+        await self._life  # for the errors of those who listened to it
+
+    async def _insist(self, end: asyncio.Future[Any], grace_s: float, term_s: float) -> None:
+        """Wait for an end, with growing force."""
+        for seconds, number in ((grace_s, signal.SIGTERM), (term_s, signal.SIGKILL)):
+            done, _ = await asyncio.wait({end}, timeout=seconds)
+            if done:
+                return
+            self._signal_group(number)
+        await asyncio.wait({end})
+
+    async def _live(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport) -> None:
+        """Hear the worker to its end, and see that nothing of it is left."""
+        reaping = asyncio.create_task(self._reap())
+        looking = asyncio.create_task(self._look_after())
+        try:
+            while (parcel := await receive_parcel(reader)) is not None:
+                self._hear(_understood(parcel))
+        except BrokenChannel as error:
+            self._fault = f"it said what makes no sense ({error})"
+            self._signal_group(signal.SIGKILL)
+        except asyncio.CancelledError:
+            raise  # the engine ends in a hurry; the worker learns of it by the end of the pipes
+        except BaseException:
+            self._signal_group(signal.SIGKILL)
+            raise
+        finally:
+            self._alive = False
+            self._sender.close()
+            transport.close()
+            await self._see_it_end(reaping)
+            looking.cancel()
+            for waiting in (self._stage_end, self._reported):
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(None)
+
+    async def _see_it_end(self, reaping: asyncio.Task[None]) -> None:
+        ended, _ = await asyncio.wait({reaping}, timeout=SECONDS_TO_EXIT)
+        if not ended:
+            self._fault = self._fault or "it hung up without an end"
+            self._signal_group(signal.SIGKILL)
+            await asyncio.wait({reaping})
+
+    async def _reap(self) -> None:
+        await self._process.wait()
+        # Its pools may outlive it, and hold the pipes open; the lock is free only without them.
+        self._signal_group(signal.SIGKILL)
+
+    def _hear(self, saying: Saying | _Told) -> None:
+        match saying:
+            case _Told():
+                self._on_records(saying.stage, saying.records)
+            case Paused():
+                self._on_paused(saying.paused)
+            case StageEnd() if self._stage_end is not None and not self._stage_end.done():
+                self._stage_end.set_result(saying)
+            case Reported() if self._reported is not None and not self._reported.done():
+                self._reported.set_result(saying)
+
+    async def _look_after(self) -> None:
+        """See how much memory it uses, and that it does not fill the disk with what it prints."""
+        while True:
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            self._peak_rss_mb = max(self._peak_rss_mb, _peak_rss_mb(self.pid))
+            if self._log is not None:
+                await asyncio.to_thread(cut_log, self._log)
+
+    def _end_by_death(self, stage: str, seconds: float) -> StageEnd:
+        death = self._death()
+        if self._told_to_stop:
+            why = f"it had to be forced: {death.why}"
+            return StageEnd(stage=stage, state="stopped", seconds=seconds, why=why)
+        return StageEnd(
+            stage=stage,
+            state="failed",
+            seconds=seconds,
+            title=f"The stage {stage} failed",
+            why=death.why,
+            hint=death.hint,
+        )
+
+    def _death(self) -> Death:
+        if self._fault:
+            return Death(self._fault, "This is a fault of the program: report it with the log.")
+        code = self._process.returncode
+        assert code is not None, "who waits for it learns of the end only after its reaping"
+        return describe_death(code, self._peak_rss_mb, self._memory.killed())
+
+    def _signal_group(self, number: int) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return  # nobody is left
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Records of a stage."""
+
+    stage: str
+    records: Sequence[Record]
+
+
+def _understood(parcel: Parcel) -> Saying | _Told:
+    """What a parcel says. Raises BrokenChannel for what is no saying."""
+    try:
+        saying = SAYING.validate_json(parcel.header)
+        if isinstance(saying, Records):
+            return _Told(saying.stage, [record_from_json(data) for data in saying.records])
+    except ValueError as error:
+        raise BrokenChannel(str(error)) from error
+    return saying
+
+
+async def _spawn(spec: WorkerSpec, orders: int, sayings: int) -> Child:
+    command = [
+        *spec.command,
+        *("--orders", str(orders), "--sayings", str(sayings)),
+        *("--lock", str(spec.lock_fd), "--nice", str(spec.nice)),
+    ]
+    with spec.log.open("ab") as log:
+        return await Child.start(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(orders, sayings, spec.lock_fd),
+            env={**os.environ, **thread_limits(spec.threads)},
+            start_new_session=True,
+        )
+
+
+def cut_log(path: Path, most_bytes: int = MOST_LOG_BYTES, kept_bytes: int = KEPT_LOG_BYTES) -> None:
+    """Shorten a log that has grown too long to its end, while its writer goes on appending."""
+    size = _size(path)
+    if size <= most_bytes:
+        return
+    try:
+        with path.open("r+b") as file:
+            file.seek(size - kept_bytes)
+            tail = file.read(kept_bytes)
+            file.truncate(0)
+        with path.open("ab") as file:
+            note = f"[{(size - len(tail)) // 2**20} MB of this log were removed]\n"
+            file.write(note.encode() + tail)
+    except OSError as error:
+        # A full disk, say; the next look tries again, and the stage itself will tell.
+        print(f"{path} cannot be shortened: {error}", file=sys.stderr)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _peak_rss_mb(pid: int) -> float:
+    """As the system knows it; 0 for a process that is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return 0.0

@@ -1,0 +1,121 @@
+"""What a worker has open while it works: the workspace, executors, the stages' products."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from pipeline.engine.executor import Executors
+from pipeline.engine.orders import Begin, RunStage, StageEnd, WriteReport
+from pipeline.engine.post import Mailbox, Outbox
+from pipeline.engine.worker_control import WorkerControl
+from pipeline.errors import PipelineError
+from pipeline.events import Progress, Warned
+from pipeline.run_report import Usage, write_report
+from pipeline.runner import (
+    StageOutcome,
+    StageRunner,
+    failures_in_words,
+    peak_rss_mb,
+    usable_cores,
+)
+from pipeline.stages import METHOD, StageEntry
+from pipeline.version import VERSION
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.inputs import GivenInputs
+
+_MADE = {product for entry in METHOD for product in entry.makes}
+
+
+class Workplace:
+    """Where stages run, one after the other; `close` it in the end.
+
+    heeded: is set when a stage has noticed that the engine is gone. Raises PipelineError where the
+    run directory cannot be used.
+    """
+
+    def __init__(
+        self, begin: Begin, lock: int, mailbox: Mailbox, outbox: Outbox, heeded: threading.Event
+    ) -> None:
+        self.workspace = Workspace(begin.root, VERSION, lock=lock)
+        self._paths = begin.paths
+        self._outbox = outbox
+        self._open = ExitStack()
+        cores = usable_cores()
+        # Of this machine: stages may have executors on machines that lack the user's files.
+        self._threads = self._open.enter_context(ThreadPoolExecutor(cores, "hash"))
+        executors = self._open.enter_context(Executors(self.workspace.root, cores, begin.cluster))
+        self._control = WorkerControl(
+            self.workspace.store, self._threads, cores, mailbox, outbox, heeded
+        )
+        self._stages = StageRunner(self.workspace, self._control, outbox.tell, executors)
+
+    def run(self, entry: StageEntry, order: RunStage) -> StageEnd:
+        """Bring a stage up to date. Raises Stopped, and PipelineError where it failed."""
+        self._control.start_over()
+        with failures_in_words(entry.name, self.workspace):
+            given = None if set(entry.needs) <= _MADE else self._read_inputs(order)
+            outcome = self._stages.run(entry, order.config, given, order.changed)
+        return StageEnd(
+            stage=entry.name,
+            state=outcome.state,
+            seconds=outcome.seconds,
+            report=_plain(outcome.report),
+        )
+
+    def write_report(self, order: WriteReport, entries: Sequence[StageEntry]) -> dict[str, Any]:
+        """Write `report.json`; its content. entries: all stages of the method. Raises
+        PipelineError."""
+        outcomes = [
+            StageOutcome(
+                end.stage,
+                "skipped" if end.state == "skipped" else "done",
+                end.seconds,
+                end.report,
+            )
+            for end in order.outcomes
+        ]
+        usage = Usage(order.wall_s, max(order.peak_rss_mb, peak_rss_mb()))
+        product = self._stages.product
+        return _plain(write_report(self.workspace, order.config, entries, outcomes, product, usage))
+
+    def close(self) -> None:
+        """Finish what goes on in the background; what fails there is told as a warning."""
+        try:
+            self._stages.finish()
+        except PipelineError as error:
+            words = f"database.db is not written: {error.message} The next run writes it."
+            self._outbox.tell("verification", Warned(words, "database.db"))
+        try:
+            self.workspace.store.flush()
+        except PipelineError as error:
+            self._outbox.tell("", Warned(f"{error.message} {error.hint}"))
+        self._open.close()
+
+    def _read_inputs(self, order: RunStage) -> GivenInputs:
+        """The user's files, looked at anew: they may have been mended after a failure."""
+        # It reads pictures; most workers have no use for that.
+        from pipeline.inputs import find_files, read_inputs
+
+        def told(done: int, total: int) -> None:
+            self._control.poll()
+            if self._control.due():
+                doing = "reading photographs"
+                self._outbox.tell(order.stage, Progress(done, total, "photographs", doing))
+
+        found = find_files(self._paths, order.config, self.workspace.root)
+        given = read_inputs(self._paths, found, self.workspace, self._threads, told)
+        self.workspace.claim(given.scene, given.photos)
+        return given
+
+
+def _plain(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report as it stands in files."""
+    plain: dict[str, Any] = json.loads(json.dumps(report))
+    return plain
