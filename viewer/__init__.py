@@ -1,1 +1,1 @@
-"""The local HTTP server and its browser client (comes with a later change)."""
+"""The local HTTP server of a run: one aiohttp application for terminal, scripts and browser."""

@@ -1,0 +1,83 @@
+"""The page at `/`: the state of the run as plain HTML."""
+
+from __future__ import annotations
+
+from html import escape
+
+from aiohttp import web
+from pydantic import Field
+
+from pipeline.engine.interface import Engine
+from pipeline.engine.messages import RunView, StageView
+from viewer.access import Access
+from viewer.reading import Query, read_query
+from viewer.refusals import Refused
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="5">
+<title>{run}: {state}</title>
+<style>
+body {{ font: 16px/1.5 sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em }}
+td, th {{ text-align: left; padding: 0 1.5em 0 0; vertical-align: top }}
+</style>
+<h1>{run}</h1>
+<p><strong>{state}</strong> {why} {hint}</p>
+<table>
+<tr><th>Stage<th>State<th>Done<th>
+{stages}
+</table>
+<ul>
+{warnings}
+</ul>
+</html>
+"""
+
+
+class PageQuery(Query):
+    """token: signs a browser in."""
+
+    token: str | None = Field(None, max_length=200)
+
+
+class Page:
+    """Handler of the page, and of the link that signs a browser in."""
+
+    def __init__(self, engine: Engine, access: Access) -> None:
+        self._engine = engine
+        self._access = access
+
+    async def show(self, request: web.Request) -> web.Response:
+        """The state; with a token in the query, a cookie instead, and the page without it."""
+        token = read_query(request, PageQuery).token
+        if token is None:
+            html = state_as_html(self._engine.view())
+            return web.Response(text=html, content_type="text/html")
+        if self._access.role_of(token) is None:
+            raise Refused(401, "No valid token", "The token belongs to another run.")
+        # The token must not stay in the address bar, nor in the browser's history.
+        response = web.Response(status=303, headers={"Location": "/"})
+        response.set_cookie(self._access.cookie, token, path="/", httponly=True, samesite="Strict")
+        return response
+
+
+def state_as_html(view: RunView) -> str:
+    """A whole page without scripts; all texts of the run are escaped."""
+    return _PAGE.format(
+        run=escape(view.run),
+        state=escape(view.state),
+        why=escape(view.why),
+        hint=escape(view.hint),
+        stages="\n".join(_row(stage) for stage in view.stages),
+        warnings="\n".join(f"<li>{escape(warning)}" for warning in view.warnings),
+    )
+
+
+def _row(stage: StageView) -> str:
+    done = "" if stage.total is None else f"{stage.done} of {stage.total} {stage.unit}"
+    words = stage.doing or stage.why
+    return "<tr>" + "".join(
+        f"<td>{escape(text)}" for text in (stage.name, stage.state, done, words)
+    )
