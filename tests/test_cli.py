@@ -1,25 +1,21 @@
-"""The command as a process: exit codes, messages, signals; and the display of progress."""
+"""The command as a process, with a real engine: exit codes, messages, signals."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.events import Progress, StageChanged, Warned
 from tests.fake_stages import DELAY_VARIABLE
 from tui.failures import WrongUsage, show_crash, show_failure
-from tui.progress import PlainLines, Rate, progress_display, progress_in_words
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL, FAKE = "tui.cli", "tests.fake_cli"
@@ -103,19 +99,6 @@ def test_a_lost_point_cloud_is_written_again(photos: Path, tmp_path: Path) -> No
     assert code == 0 and cloud.exists()
 
 
-def test_what_is_ignored_stays_ignored(photos: Path, tmp_path: Path) -> None:
-    """Under nohup the terminal's end is no reason to stop."""
-    import tui.foreground as foreground
-
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with foreground._stopping_on_signals(threading.Event()):
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -141,37 +124,93 @@ def test_what_is_wrong_is_said_without_a_traceback(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "options"), [(signal.SIGINT, ()), (signal.SIGTERM, ("--no-detach",))]
+)
 def test_a_signal_stops_and_the_same_command_goes_on(
-    photos: Path, tmp_path: Path, number: signal.Signals
+    photos: Path, tmp_path: Path, number: signal.Signals, options: tuple[str, ...]
 ) -> None:
-    process = start(FAKE, "run", str(photos), "--headless", folder=tmp_path, seconds_per_item=0.4)
+    command = ("run", str(photos), "--headless", *options)
+    process = start(FAKE, *command, folder=tmp_path, seconds_per_item=0.4)
     wait_for(tmp_path / "runs/scene/features")
     process.send_signal(number)
-    code, _, err = finish(process)
+    code, out, err = finish(process)
     assert code == 130
+    assert "features     stopped" in out
     assert "the same command continues" in err and "Traceback" not in err
-    code, out, _ = call(FAKE, "run", str(photos), "--headless", folder=tmp_path)
+    code, out, _ = call(FAKE, *command, folder=tmp_path)
     assert code == 0 and "ingest       skipped: up to date" in out
 
 
 def test_a_second_signal_leaves_at_once(photos: Path, tmp_path: Path) -> None:
-    process = start(FAKE, "run", str(photos), "--headless", folder=tmp_path, seconds_per_item=60)
-    wait_for(tmp_path / "runs/scene/stages/ingest/report.json")
-    time.sleep(0.3)
+    process = start(FAKE, "run", str(photos), "--headless", folder=tmp_path, seconds_per_item=3)
+    wait_for(tmp_path / "runs/scene/features")
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    assert finish(process)[0] == 130
+    code, _, err = finish(process)
+    assert code == 130 and "goes on stopping" in err
+    # The same command waits until the engine of the last one has stopped.
+    code, out, _ = call(FAKE, "run", str(photos), "--headless", folder=tmp_path)
+    assert code == 0 and "ingest       skipped: up to date" in out
 
 
-def test_a_full_disk_ends_the_run_and_the_same_command_goes_on(
+def test_steering_a_run(photos: Path, tmp_path: Path) -> None:
+    run = ("run", str(photos), "--detach")
+    code, _, _ = finish(start(FAKE, *run, folder=tmp_path, seconds_per_item=1.0))
+    assert code == 0
+    wait_for(tmp_path / "runs/scene/features")
+    assert call(FAKE, "pause", "scene", folder=tmp_path)[0] == 0
+    for _ in range(100):
+        _, out, _ = call(FAKE, "status", "scene", "--json", folder=tmp_path)
+        if json.loads(out)["state"] == "paused":
+            break
+    else:
+        raise AssertionError(out)
+    assert call(FAKE, *run, folder=tmp_path)[0] == 1
+    code, _, err = call(FAKE, "set", "scene", "ingest.default_focal=1.5", folder=tmp_path)
+    assert code == 2 and "Nothing was changed" in err
+    code, out, _ = call(FAKE, "set", "scene", "mapping.loss=huber", folder=tmp_path)
+    assert code == 0 and "mapping.loss is 'huber', was 'cauchy'" in out
+    code, out, _ = call(FAKE, "resume", "scene", "--json", folder=tmp_path)
+    assert code == 0 and json.loads(out)["revision"] == 1
+    code, out, _ = call(FAKE, "attach", "scene", folder=tmp_path)
+    assert code == 0 and "4 of 5 photographs registered" in out
+    assert 'loss = "huber"' in (tmp_path / "runs/scene/run.toml").read_text()
+    # The same command again keeps what was changed, and says so.
+    code, out, _ = call(FAKE, "run", str(photos), "--headless", folder=tmp_path)
+    assert code == 0 and "mapping.loss stays 'huber'" in out
+    assert "mapping      skipped: up to date" in out
+    discard = ("run", str(photos), "--headless", "--discard-changes")
+    code, out, _ = call(FAKE, *discard, folder=tmp_path)
+    assert code == 0 and "mapping      started: mapping.loss is 'cauchy'" in out
+
+
+def test_a_killed_engine_and_resume(photos: Path, tmp_path: Path) -> None:
+    process = start(FAKE, "run", str(photos), "--headless", folder=tmp_path, seconds_per_item=1.0)
+    wait_for(tmp_path / "runs/scene/features")
+    _, out, _ = call(FAKE, "status", "scene", "--json", folder=tmp_path)
+    os.kill(json.loads(out)["view"]["pid"], signal.SIGKILL)
+    code, _, err = finish(process)
+    assert code == 1 and "The engine died" in err
+    _, out, _ = call(FAKE, "ls", "--json", folder=tmp_path)
+    assert [row["state"] for row in json.loads(out) if row["root"].startswith(str(tmp_path))] == [
+        "interrupted"
+    ]
+    code, _, err = call(FAKE, "pause", "scene", folder=tmp_path)
+    assert code == 1 and "barfield resume scene" in err
+    code, out, _ = call(FAKE, "resume", "scene", folder=tmp_path)
+    assert code == 0 and "ingest       skipped: up to date" in out
+    assert "4 of 5 photographs registered" in out
+
+
+def test_a_database_that_cannot_be_written_is_written_by_the_next_run(
     photos: Path, tmp_path: Path
 ) -> None:
-    # The limit on a file's size stands for the full disk; only the database is longer.
+    # Only the database is longer than the limit.
     limited = start(FAKE, "run", str(photos), "--headless", folder=tmp_path, most_bytes=60_000)
-    code, _, err = finish(limited)
-    assert code == 1 and "database.db" in err and "Traceback" not in err
+    code, out, err = finish(limited)
+    assert code == 0 and "database.db is not written" in out and "Traceback" not in err
     code, out, _ = call(FAKE, "run", str(photos), "--headless", folder=tmp_path)
     assert code == 0 and "ingest       skipped" in out
     assert not list((tmp_path / "runs/scene").glob(".database*"))
@@ -202,58 +241,3 @@ def test_a_crash_names_its_log(
     said = capsys.readouterr().err
     assert str(log) in said and "by nought" in said and said.count("\n") == 1
     assert "ZeroDivisionError" in log.read_text()
-
-
-def test_plain_lines_are_one_line_each_and_bounded() -> None:
-    stream = io.StringIO()
-    with progress_display(stream) as display:
-        assert isinstance(display, PlainLines)
-        display("features", StageChanged("features", "started"))
-        for done in range(1000):
-            display("features", Progress(done, 1000, "photos", "a\nb.jpg"))
-        display("features", Warned("few keypoints", "a\nb.jpg"))
-        display("features", StageChanged("features", "done", 1.25))
-    lines = stream.getvalue().splitlines()
-    assert lines[0].split() == ["features", "started"]
-    assert lines[-2:] == [
-        "features     warning: a?b.jpg: few keypoints", "features     done in 1.2 s",
-    ]  # fmt: skip
-    assert len(lines) < 10
-
-
-def test_rate_and_time_left() -> None:
-    rate = Rate()
-    assert rate.per_second is None
-    rate.add(2, 10.0)
-    rate.add(12, 15.0)
-    words = progress_in_words(Progress(12, 22, "photos", "x.jpg"), rate)
-    assert words == "12/22 photos  2.0/s  5 s left  x.jpg"
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_terminal_gets_bars_and_finished_stages_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    stream = Terminal()
-    with progress_display(stream) as display:
-        display("features", StageChanged("features", "started"))
-        display("features", Progress(3, 10, "photos", "[bold]x\n.jpg"))
-        display("features", Warned("few keypoints", "[red]y.jpg"))
-        display("features", StageChanged("features", "done", 1.25))
-        display("pairs", StageChanged("pairs", "skipped", why="up to date"))
-    shown = stream.getvalue()
-    for words in ("3/10 photos", "[red]y.jpg: few keypoints", "done in 1.2 s", "up to date"):
-        assert words in shown
-
-
-def test_a_failure_in_a_terminal_has_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stderr", stream)
-    assert show_failure(PipelineError("Title", "message [bold]", "hint")) == 1
-    assert "╭" in stream.getvalue() and "message [bold]" in stream.getvalue()

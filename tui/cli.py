@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from collections.abc import Callable
 
 import typer
 
 from pipeline.errors import PipelineError, Stopped
+from tui.commands.attach import attach
 from tui.commands.compare import compare
 from tui.commands.demo import demo
+from tui.commands.log import log
 from tui.commands.report import report
 from tui.commands.run import run
-from tui.failures import INTERRUPTED, show_crash, show_failure
+from tui.commands.runs import ls, status
+from tui.commands.set import set_parameters
+from tui.commands.steer import checkpoint, pause, resume, retry, run_until, stop
+from tui.failures import INTERRUPTED, mute, show_crash, show_failure, show_failure_as_json
+
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    run, attach, ls, status, pause, resume, stop, retry, checkpoint, run_until, set_parameters,
+    log, report, compare, demo,
+)  # fmt: skip
+_NAMES = {run_until: "run-until", set_parameters: "set"}
+_NOBODY_READS = (errno.EPIPE, errno.EIO)  # a closed pipe, a terminal that has gone
 
 
 def _show_version(wanted: bool) -> None:
@@ -31,6 +45,17 @@ def _root(
     """Photographs in; cameras and a sparse model out."""
 
 
+def _open_closed_streams() -> None:
+    """Let the standard streams that are closed (`>&-`) lead nowhere: the next files and pipes would
+    get their numbers, and be taken for them."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode))
+
+
 def build_app() -> typer.Typer:
     """The command line with all its commands."""
     app = typer.Typer(
@@ -40,23 +65,27 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
-    for command in (run, report, compare, demo):
-        app.command()(command)
+    for command in _COMMANDS:
+        app.command(_NAMES.get(command))(command)
     return app
 
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    # The stages run items side by side and their kernels on all cores: threads of the BLAS would
-    # fight them for the cores. OpenBLAS reads this once, when numpy is first imported.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _open_closed_streams()
+    # No plugin of pydantic is used, and looking for them reads the list of all packages.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         build_app()()
     except PipelineError as error:
-        sys.exit(show_failure(error))
+        show = show_failure_as_json if "--json" in sys.argv[1:] else show_failure
+        sys.exit(show(error))
     except (Stopped, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except Exception as error:  # the last resort: no traceback in the user's face
+        if isinstance(error, OSError) and error.errno in _NOBODY_READS:
+            mute()
+            sys.exit(INTERRUPTED)
         sys.exit(show_crash(error))
 
 

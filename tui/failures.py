@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import tempfile
 import traceback
@@ -33,7 +35,27 @@ def show_failure(error: PipelineError) -> int:
     else:
         lines = (f"error: {error.title}", error.message, error.hint)
         sys.stderr.write("\n  ".join(line for line in lines if line) + "\n")
+    return exit_code(error)
+
+
+def show_failure_as_json(error: PipelineError) -> int:
+    """Tell what is wrong as a JSON document on stdout, for scripts; the exit code."""
+    words = {"title": error.title, "message": error.message, "hint": error.hint}
+    sys.stdout.write(json.dumps({"error": words}, indent=1) + "\n")
+    return exit_code(error)
+
+
+def exit_code(error: PipelineError) -> int:
+    """The exit code that says what kind of error it is."""
     return WRONG_USAGE if isinstance(error, WrongUsage) else FAILED
+
+
+def mute() -> None:
+    """Let what is still said on stdout or stderr go nowhere: nobody is there to read it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def show_crash(error: BaseException) -> int:

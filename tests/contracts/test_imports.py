@@ -22,6 +22,12 @@ def imported_by(statement: str) -> set[str]:
     [
         ("import tui.cli; tui.cli.build_app()", HEAVY),
         ("import pipeline.stages", HEAVY),
+        (
+            "import pipeline.run_directory, pipeline.request, pipeline.settings, "
+            "pipeline.engine.messages, pipeline.engine.orders",
+            ("numba", "cv2", "torch", "open3d", "textual", "numpy", "scipy"),
+        ),
+        ("import pipeline.engine.executor", ("numpy", "scipy", "cv2", "dask", "distributed")),
         ("import pipeline.workspace", ("numba", "cv2", "torch", "open3d", "textual", "scipy")),
         ("import pipeline.commands", ("numba", "torch", "open3d", "textual")),
     ],

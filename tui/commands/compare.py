@@ -9,23 +9,25 @@ from typing import Annotated
 
 import typer
 
+from tui.commands.options import AsJson, Run
+
 REFERENCE = "COLMAP model, transforms.json, poses_bounds.npy, ground_truth.json, or their folder."
 
 
 def compare(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or its name in runs/.")],
+    run: Run,
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help=REFERENCE)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Align RUN's cameras with those of REFERENCE by a similarity and show what differs.
 
     Ends with 1 where they cannot be aligned.
     """
     from pipeline import commands
-    from pipeline.workspace import find_run
     from tui.report_view import show_comparison
+    from tui.runs import resolve_run
 
-    comparison = commands.compare(find_run(run), reference)
+    comparison = commands.compare(resolve_run(run), reference)
     if as_json:
         typer.echo(json.dumps(asdict(comparison), indent=1))
     else:

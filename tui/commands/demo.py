@@ -21,11 +21,11 @@ def demo(
     """Run the sample scene of the source checkout and compare it with its ground truth."""
     from pipeline import commands
     from pipeline.errors import PipelineError
-    from pipeline.inputs import GivenPaths
+    from pipeline.request import GivenPaths, RunRequest
+    from pipeline.run_directory import default_run_directory, read_report
     from pipeline.settings import load_settings
-    from pipeline.workspace import default_run_directory, read_report
-    from tui.foreground import run_in_foreground
     from tui.report_view import show_comparison, show_report
+    from tui.session import Manner, run_session
 
     scene = Path(__file__).resolve().parents[2] / "sample_scenes" / "desk"
     if not (scene / "images").is_dir():
@@ -35,11 +35,12 @@ def demo(
             "The sample scene is part of the source checkout: clone the repository.",
         )
     if not headless:
-        typer.echo("The dashboard comes with a later version: running here, as with --headless.")
+        typer.echo("The dashboard comes with a later version: progress only, as with --headless.")
     settings = load_settings(
         assignments=[f"features.max_keypoints={QUICK_KEYPOINTS}"] if quick else []
     )
     out = default_run_directory(scene)
-    run_in_foreground(commands.RunRequest(GivenPaths(scene), out, settings))
+    paths = GivenPaths(photos=scene)
+    run_session(RunRequest(paths=paths, out=out.absolute(), config=settings), Manner())
     show_report(read_report(out), out)
     show_comparison(commands.compare(out, scene))

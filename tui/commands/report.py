@@ -7,18 +7,22 @@ from typing import Annotated
 
 import typer
 
+from tui.commands.options import Run
+
 
 def report(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or its name in runs/.")],
+    run: Run,
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json.")] = False,
 ) -> None:
     """Show what came out of RUN, what became of every photograph, and what to try."""
-    from pipeline.workspace import find_run, read_report
+    from pipeline.run_directory import read_report
     from tui.report_view import show_report
+    from tui.runs import resolve_run
+    from tui.session import near
 
-    folder = find_run(run)
+    folder = resolve_run(run)
     content = read_report(folder)
     if as_json:
         typer.echo(json.dumps(content, indent=1))
     else:
-        show_report(content, folder)
+        show_report(content, near(folder))

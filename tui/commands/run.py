@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tui.failures import WrongUsage
 
+if TYPE_CHECKING:
+    from pipeline.config import RunConfig
+    from pipeline.request import Change, GivenPaths
+
 HOLD = "Keep the intrinsics as they are given or guessed: sets all mapping.refine_* to off."
 POSES = "sfm: find the poses; FILE: COLMAP model, transforms.json, LLFF or a scene's ground truth."
+DETACH = (
+    "Only start the run; or: end it with this command, for batch schedulers. Otherwise: follow."
+)
+DISCARD = "Go back from parameters that were changed while the run went on."
 
 
 def run(
@@ -45,19 +53,24 @@ def run(
     headless: Annotated[
         bool, typer.Option("--headless", help="No dashboard and no viewer: progress lines only.")
     ] = False,
-    detach: Annotated[
-        bool, typer.Option(help="Let the run outlive the terminal (with the dashboard, later).")
-    ] = False,
+    detach: Annotated[bool | None, typer.Option("--detach/--no-detach", help=DETACH)] = None,
     no_viewer: Annotated[
         bool, typer.Option("--no-viewer", help="Do not serve the browser viewer (later).")
     ] = False,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of the viewer (later).")
+        int | None,
+        typer.Option(min=1, max=65535, help="Serve on 127.0.0.1 too, for scripts and the viewer."),
     ] = None,
+    cluster: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Dask scheduler that shares the work.")
+    ] = "",
+    discard_changes: Annotated[bool, typer.Option("--discard-changes", help=DISCARD)] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Find the cameras of PHOTOS and a sparse model of the scene.
 
-    The same command goes on where a stopped or killed run was.
+    The run is a process of its own and goes on when the terminal closes. The same command goes on
+    where a stopped or killed run was.
     """
     overrides: dict[str, dict[str, Any]] = {}
     if cameras is not None:
@@ -66,39 +79,62 @@ def run(
         from pipeline.settings import HELD_INTRINSICS
 
         overrides["mapping"] = dict(HELD_INTRINSICS)
-    _check_stage(until)
-    if not headless:
-        typer.echo("The dashboard comes with a later version: running here, as with --headless.")
+    check_stage("--until", until)
 
-    from pipeline.commands import RunRequest
-    from pipeline.inputs import GivenPaths
+    from pipeline.request import RunRequest
+    from pipeline.run_directory import default_run_directory
     from pipeline.settings import SettingsError, load_settings
-    from pipeline.workspace import default_run_directory
-    from tui.foreground import run_in_foreground
+    from tui.launch import make_room
+    from tui.session import Manner, attachment_of, run_session
 
     try:
         settings = load_settings(config, assignments or (), overrides)
     except SettingsError as error:
         raise WrongUsage(error.title, error.message, error.hint) from error
-    files = tuple(photos) if len(photos) > 1 else ()
-    folder = photos[0].absolute().parent if files else photos[0]
-    for file in files:
-        if file.is_dir():
-            hint = "Give one folder, or name the photographs themselves."
-            raise WrongUsage("More than one folder", f"{file} is a folder.", hint)
-    paths = GivenPaths(folder, files, _poses_file(poses), intrinsics)
-    run_in_foreground(RunRequest(paths, out or default_run_directory(folder), settings, until))
+    paths = _given_paths(photos, poses, intrinsics)
+    root = (out or default_run_directory(paths.photos)).absolute()
+    make_room(root)
+    changes = () if discard_changes else _kept_changes(root, settings, as_json)
+    request = RunRequest(
+        paths=paths, out=root, config=settings, changes=changes, until=until, cluster=cluster
+    )
+    if not (headless or as_json or detach):
+        typer.echo("The dashboard comes with a later version: progress only, as with --headless.")
+    run_session(request, Manner(attachment_of(detach), port, as_json))
 
 
-def _check_stage(until: str | None) -> None:
+def check_stage(option: str, stage: str | None) -> None:
+    """Raises WrongUsage, naming the option, for a stage that is not one; None is none."""
     import difflib
 
     from pipeline.stages import STAGE_NAMES
 
-    if until is not None and until not in STAGE_NAMES:
-        nearest = difflib.get_close_matches(until, STAGE_NAMES, n=1, cutoff=0.4)
+    if stage is not None and stage not in STAGE_NAMES:
+        nearest = difflib.get_close_matches(stage, STAGE_NAMES, n=1, cutoff=0.4)
         hint = f"Did you mean {nearest[0]}?" if nearest else f"Stages: {', '.join(STAGE_NAMES)}."
-        raise WrongUsage("Unknown stage", f"--until: there is no stage {until}.", hint)
+        raise WrongUsage("Unknown stage", f"{option}: there is no stage {stage}.", hint)
+
+
+def _given_paths(photos: list[Path], poses: str, intrinsics: Path | None) -> GivenPaths:
+    """The user's files as absolute paths: the engine has another current folder."""
+    from pipeline.errors import PipelineError
+    from pipeline.request import GivenPaths
+
+    files = tuple(path.absolute() for path in photos) if len(photos) > 1 else ()
+    poses_file = _poses_file(poses)
+    for path in (*photos, poses_file, intrinsics):
+        if path is not None and not path.exists():
+            raise PipelineError("Not found", f"{path} does not exist.", "Check its spelling.")
+    for file in files:
+        if file.is_dir():
+            hint = "Give one folder, or name the photographs themselves."
+            raise WrongUsage("More than one folder", f"{file} is a folder.", hint)
+    return GivenPaths(
+        photos=files[0].parent if files else photos[0].absolute(),
+        files=files,
+        poses=None if poses_file is None else poses_file.absolute(),
+        intrinsics=None if intrinsics is None else intrinsics.absolute(),
+    )
 
 
 def _poses_file(poses: str) -> Path | None:
@@ -111,3 +147,32 @@ def _poses_file(poses: str) -> Path | None:
             "Use --poses sfm (the default) or --poses FILE.",
         )
     return Path(poses)
+
+
+def _kept_changes(root: Path, settings: RunConfig, as_json: bool) -> tuple[Change, ...]:
+    """What was changed while the run went on and is to hold; asks where there is a terminal."""
+    import sys
+
+    from pipeline.errors import PipelineError
+    from pipeline.run_directory import read_request
+    from tui.kept_changes import Doubt, reconcile
+
+    def ask(doubt: Doubt) -> bool:
+        asked = f"{doubt.parameter}: keep {doubt.kept!r} (set while it ran, by {doubt.by})"
+        return typer.confirm(f"{asked}? n goes back to {doubt.asked!r}", default=True)
+
+    def keep(doubt: Doubt) -> bool:
+        typer.echo(
+            f"{doubt.parameter} stays {doubt.kept!r}, set while it ran by {doubt.by}; "
+            f"--discard-changes goes back to {doubt.asked!r}.",
+            err=as_json,
+        )
+        return True
+
+    try:
+        before = read_request(root)
+    except PipelineError as error:
+        typer.echo(f"Changes that were made while it ran are lost: {error.message}", err=True)
+        return ()
+    interactive = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
+    return reconcile(settings, before, ask if interactive else keep)

@@ -1,0 +1,127 @@
+"""The configuration of a run while it runs: who changed what, and what a change asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from pipeline.config import RunConfig
+from pipeline.engine.messages import ConfigAnswer, ParameterView
+from pipeline.request import Change, RunRequest
+from pipeline.run_directory import RunDirectory
+from pipeline.settings import changed_config, parameter, parameters, settings_as_toml
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Changes that are possible, and the configuration with them.
+
+    applies: when a change takes effect, for each parameter that differs: those that were changed
+    and those that follow from them.
+    """
+
+    config: RunConfig
+    changes: tuple[Change, ...]
+    applies: Mapping[str, str]
+
+
+class Parameters:
+    """The current configuration: as it was given, with the changes since.
+
+    The revision counts the changes, so that an edit made in ignorance of another can be refused.
+    """
+
+    def __init__(self, directory: RunDirectory, request: RunRequest) -> None:
+        self._directory = directory
+        self._request = request
+        self._config = changed_config(request.config, _newest(request.changes))
+
+    @property
+    def config(self) -> RunConfig:
+        """What holds now."""
+        return self._config
+
+    @property
+    def request(self) -> RunRequest:
+        """What the run is asked to do, with all changes."""
+        return self._request
+
+    @property
+    def revision(self) -> int:
+        """Of the configuration."""
+        return max((change.revision for change in self._request.changes), default=0)
+
+    def changed_fields(self, stage: str) -> tuple[str, ...]:
+        """Fields of a stage that were changed since the run was asked for."""
+        names = (change.parameter.partition(".") for change in self._request.changes)
+        return tuple(sorted({field for section, _, field in names if section == stage}))
+
+    def propose(self, changes: Mapping[str, JsonValue], by: str) -> Proposal:
+        """Check changes of `stage.field`; those that change nothing are left out.
+
+        Raises SettingsError naming the parameter and what is possible.
+        """
+        # From the first configuration: settings that follow from others are to follow anew.
+        config = changed_config(self._request.config, {**_newest(self._request.changes), **changes})
+        now, known = time.time(), parameters()
+        found: list[Change] = []
+        for name in changes:
+            old, new = parameter(self._config, name), parameter(config, name)
+            if old != new:
+                revision = self.revision + len(found) + 1
+                found.append(
+                    Change(parameter=name, old=old, new=new, by=by, revision=revision, time=now)
+                )
+        applies = {
+            name: info.applies
+            for name, info in known.items()
+            if parameter(self._config, name) != parameter(config, name)
+        }
+        return Proposal(config, tuple(found), applies)
+
+    async def accept(self, proposal: Proposal) -> None:
+        """Make a proposal the current configuration, durably.
+
+        Raises PipelineError where the run directory cannot be written; then nothing has changed.
+        """
+        changes = (*self._request.changes, *proposal.changes)
+        await self._keep(self._request.model_copy(update={"changes": changes}), proposal.config)
+
+    async def set_until(self, until: str | None) -> None:
+        """Change the last stage, durably. Raises PipelineError as `accept` does."""
+        await self._keep(self._request.model_copy(update={"until": until}), self._config)
+
+    async def keep(self) -> None:
+        """Write the request and the resolved configuration to the run directory."""
+        await self._keep(self._request, self._config)
+
+    async def _keep(self, request: RunRequest, config: RunConfig) -> None:
+        def write() -> None:
+            self._directory.write_request(request)
+            self._directory.write_config(settings_as_toml(config))
+
+        await asyncio.to_thread(write)
+        self._request, self._config = request, config
+
+    def answer(self) -> ConfigAnswer:
+        """All parameters with their values, for forms."""
+        views = {
+            name: ParameterView(
+                value=parameter(self._config, name),
+                default=info.default,
+                unit=info.unit,
+                effect=info.effect,
+                applies=info.applies,
+            )
+            for name, info in parameters().items()
+        }
+        return ConfigAnswer(revision=self.revision, parameters=views)
+
+
+def _newest(changes: tuple[Change, ...]) -> dict[str, JsonValue]:
+    """The value that each changed parameter has now."""
+    return {change.parameter: change.new for change in changes}

@@ -1,0 +1,354 @@
+"""The course of a run: takes the stages one after the other through the workers.
+
+Everything here belongs to one event loop, so there are no locks. The methods that change the course
+only note what is wanted; it happens at the next step of the stage that runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.audience import Audience
+from pipeline.engine.journal import Journal
+from pipeline.engine.orders import (
+    ChangeField,
+    CheckpointStage,
+    PauseStage,
+    ResumeStage,
+    RunStage,
+    StageEnd,
+    WriteReport,
+)
+from pipeline.engine.parameters import Parameters
+from pipeline.engine.workers import Workers
+from pipeline.events import RunChanged, RunStateName, StageChanged, StageStateName
+from pipeline.request import Change
+from pipeline.run_directory import RunDirectory
+from pipeline.stages import StageEntry, plan
+
+SECONDS_BETWEEN_DISK_CHECKS = 5.0
+ROOM_TO_RESUME_BYTES = 256 * 2**20
+_FINISHED = ("done", "skipped")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the engine stays after the end of its run when nobody listens any more, in seconds.
+
+    failed_s: long enough to try again from a terminal that is still open.
+    """
+
+    done_s: float = 1.0
+    failed_s: float = 600.0
+
+
+class Supervisor:
+    """Runs the planned stages; `run` returns when the engine is to end."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        parameters: Parameters,
+        journal: Journal,
+        workers: Workers,
+        audience: Audience,
+        patience: Patience,
+    ) -> None:
+        self._directory = directory
+        self._parameters = parameters
+        self._journal = journal
+        self._workers = workers
+        self._audience = audience
+        self._patience = patience
+        self._state: RunStateName = "starting"
+        self._running: str | None = None
+        self._ends: dict[str, StageEnd] = {}
+        self._pause_reason: RunChanged | None = None
+        self._stop_wanted = False
+        self._given_up: RunChanged | None = None
+        self._rerun_wanted = False
+        self._again_wanted = False
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def state(self) -> RunStateName:
+        """Of the run."""
+        return self._state
+
+    @property
+    def running(self) -> str | None:
+        """The stage that a worker has in hand, paused or not."""
+        return self._running
+
+    @property
+    def pausing(self) -> bool:
+        """Whether a pause is wanted; the state says whether it has begun."""
+        return self._pause_reason is not None
+
+    def planned(self) -> tuple[StageEntry, ...]:
+        """The stages of this run, in order."""
+        request = self._parameters.request
+        return plan(poses_given=request.paths.poses is not None, until=request.until)
+
+    def is_finished(self, stage: str) -> bool:
+        """Whether the stage is up to date in this pass."""
+        return stage in self._ends
+
+    async def run(self) -> None:
+        """Run the stages, then wait for more to do as long as somebody may want it."""
+        try:
+            self._tell_run("starting")
+            for entry in self.planned():
+                self._tell_stage(entry.name, "waiting")
+            await self._pass()
+            while not self._stop_wanted and await self._wanted_again():
+                await self._pass()
+            if self._given_up is not None:
+                await asyncio.sleep(self._patience.done_s)  # no file tells later how it ended
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await self._workers.close()
+
+    def pause(self, why: str) -> None:
+        """Hold after the step at hand."""
+        self._pause_reason = RunChanged("paused", why)
+        if self._running is None:
+            self._wake.set()
+        elif self._workers.current is not None:
+            self._tell_run("running", "pausing after the step at hand")
+            self._workers.current.order(PauseStage())
+
+    def resume(self) -> None:
+        """End a pause."""
+        self._pause_reason = None
+        self._wake.set()
+        if self._running is not None and self._workers.current is not None:
+            self._workers.current.order(ResumeStage())
+
+    def stop(self) -> None:
+        """End the run after the step at hand, with a checkpoint, and the engine with it."""
+        self._stop_wanted = True
+        self._wake.set()
+        if self._state in ("starting", "running", "paused"):
+            self._tell_run("stopping", "after the step at hand")
+            self._stop_stage()
+
+    def give_up(self, why: str, hint: str) -> None:
+        """End at once, and save nothing: there is no place for it any more."""
+        self._given_up = RunChanged("failed", why, hint)
+        self._stop_wanted = True
+        self._wake.set()
+        if self._running is not None and self._workers.current is not None:
+            self._start(self._workers.current.stop_stage(grace_s=0.0))
+
+    def checkpoint(self) -> bool:
+        """Save a checkpoint after the step at hand; false where no stage runs."""
+        if self._running is None or self._workers.current is None:
+            return False
+        self._workers.current.order(CheckpointStage())
+        return True
+
+    def again(self) -> None:
+        """Go on after the end of the run: retry what failed, run what is stale or newly planned."""
+        self._again_wanted = True
+        self._wake.set()
+
+    def change(self, change: Change) -> None:
+        """Hand a live change to the stage that runs."""
+        _, _, field = change.parameter.partition(".")
+        order = ChangeField(field=field, value=change.new, revision=change.revision, by=change.by)
+        if self._workers.current is not None:
+            self._workers.current.order(order)
+
+    def rerun_from(self, stage: str, why: str) -> None:
+        """Mark a stage and all after it as stale, and run them again."""
+        names = [entry.name for entry in self.planned()]
+        for name in names[names.index(stage) :]:
+            if name == self._running:
+                self._rerun_wanted = True
+                self._stop_stage()
+            elif self._ends.pop(name, None) is not None:
+                self._tell_stage(name, "stale", why)
+        self.again()
+
+    def paused_by_worker(self, paused: bool) -> None:
+        """The stage has come to rest, or goes on."""
+        if self._stop_wanted or self._state not in ("running", "paused"):
+            return
+        if paused and self._pause_reason is not None:
+            self._tell_run("paused", self._pause_reason.why, self._pause_reason.hint)
+        elif not paused:
+            self._tell_run("running")
+
+    async def _pass(self) -> None:
+        """Bring all planned stages up to date; ends in the state done, failed or stopped."""
+        begin = time.monotonic()
+        if self._state == "failed":
+            # A damaged product may be the reason: all stages are looked at anew.
+            self._ends.clear()
+        self._tell_run("running")
+        while True:
+            await self._while_paused()
+            self._again_wanted = False  # all that was wanted so far is looked at now
+            if self._stop_wanted:
+                self._tell_stopped()
+                return
+            entry = next((e for e in self.planned() if e.name not in self._ends), None)
+            if entry is None:
+                break
+            end = await self._run_stage(entry)
+            if end.state == "failed":
+                self._workers.retire()  # whatever state the process is in: the next is a new one
+                self._tell_run("failed", f"{entry.name}: {end.why}", end.hint)
+                return
+        await self._finish(begin)
+
+    async def _run_stage(self, entry: StageEntry) -> StageEnd:
+        worker = await self._workers.for_stage(entry)
+        if self._is_held_up():
+            return StageEnd(stage=entry.name, state="stopped")
+        later = next((e for e in self.planned() if e.libraries != entry.libraries), None)
+        last_of_set = [e for e in self.planned() if e.libraries == entry.libraries][-1]
+        if later is not None and entry == last_of_set and later.name not in self._ends:
+            self._workers.prepare(later)
+        self._running = entry.name
+        try:
+            end = await worker.run_stage(self._order(entry))
+        finally:
+            self._running = None
+        if self._stop_wanted and end.state == "failed":
+            # It had to be killed on the way to a stop: no failure.
+            end = end.model_copy(update={"state": "stopped"})
+        if self._take_rerun_wanted():
+            self._tell_stage(entry.name, "stale", "a parameter changed")
+        elif end.state in _FINISHED and not self._knows_its_parameters(entry):
+            self._tell_stage(entry.name, "stale", "a parameter changed after its last step")
+        elif end.state == "full":
+            self._tell_stage(entry.name, "stopped", end.why)
+            self._hold_for_room(end)
+        else:
+            self._tell_end(end)
+            if end.state in _FINISHED:
+                self._ends[entry.name] = end
+        return end
+
+    def _is_held_up(self) -> bool:
+        return self._stop_wanted or self._pause_reason is not None
+
+    def _take_rerun_wanted(self) -> bool:
+        wanted, self._rerun_wanted = self._rerun_wanted, False
+        return wanted
+
+    def _order(self, entry: StageEntry) -> RunStage:
+        parameters = self._parameters
+        return RunStage(
+            stage=entry.name,
+            poses_given=parameters.request.paths.poses is not None,
+            config=parameters.config,
+            changed=parameters.changed_fields(entry.name),
+        )
+
+    def _knows_its_parameters(self, entry: StageEntry) -> bool:
+        """Whether a finished stage was made with the parameters that hold now: a live change may
+        come after the stage's last step."""
+        recorded = self._directory.entry(entry.name)
+        section = getattr(self._parameters.config, entry.name).model_dump(mode="json")
+        return recorded is not None and recorded.ingredients.config == section
+
+    async def _finish(self, begin: float) -> None:
+        """Write the report and let the workers end."""
+        entries = self.planned()
+        worker = await self._workers.for_stage(entries[-1])
+        order = WriteReport(
+            poses_given=self._parameters.request.paths.poses is not None,
+            config=self._parameters.config,
+            outcomes=tuple(self._ends[entry.name] for entry in entries),
+            wall_s=time.monotonic() - begin,
+            peak_rss_mb=self._workers.peak_rss_mb,
+        )
+        reported = await worker.write_report(order)
+        await self._workers.close()
+        if reported.error:
+            self._tell_run("failed", reported.error, "All stages are done: retry writes it again.")
+        else:
+            until = self._parameters.request.until
+            self._tell_run("done", f"up to {until}" if until else "")
+
+    async def _while_paused(self) -> None:
+        while self._pause_reason is not None and not self._stop_wanted:
+            if self._state != "paused":
+                self._tell_run("paused", self._pause_reason.why, self._pause_reason.hint)
+            self._wake.clear()
+            await self._wake.wait()
+        if self._state == "paused" and not self._stop_wanted:
+            self._tell_run("running")
+
+    def _hold_for_room(self, end: StageEnd) -> None:
+        """Pause because the disk is full, until there is room or the user says so."""
+        self._pause_reason = RunChanged("paused", end.why, end.hint)
+        self._start(self._resume_with_room(self._pause_reason))
+
+    async def _resume_with_room(self, reason: RunChanged) -> None:
+        at_first = await asyncio.to_thread(_free_bytes, self._directory.root)
+        while self._pause_reason is reason:
+            await asyncio.sleep(SECONDS_BETWEEN_DISK_CHECKS)
+            free = await asyncio.to_thread(_free_bytes, self._directory.root)
+            if free >= at_first + ROOM_TO_RESUME_BYTES and self._pause_reason is reason:
+                self.resume()
+
+    async def _wanted_again(self) -> bool:
+        """Wait for more to do; false when the run has ended and nobody listened for a while."""
+        failed = self._state == "failed"
+        patience_s = self._patience.failed_s if failed else self._patience.done_s
+        self._audience.touch()
+        while not self._again_wanted and not self._stop_wanted:
+            left_s = patience_s - self._audience.quiet_s()
+            if left_s <= 0:
+                return False
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+        return not self._stop_wanted
+
+    def _stop_stage(self) -> None:
+        if self._running is not None and self._workers.current is not None:
+            self._start(self._workers.current.stop_stage())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _tell_run(self, state: RunStateName, why: str = "", hint: str = "") -> None:
+        self._state = state
+        self._journal.tell("", RunChanged(state, why, hint))
+
+    def _tell_stopped(self) -> None:
+        if self._given_up is None:
+            self._tell_run("stopped")
+        else:
+            self._tell_run(self._given_up.state, self._given_up.why, self._given_up.hint)
+
+    def _tell_stage(self, name: str, state: StageStateName, why: str = "") -> None:
+        self._journal.tell(name, StageChanged(name, state, why=why))
+
+    def _tell_end(self, end: StageEnd) -> None:
+        state: StageStateName = "failed" if end.state == "full" else end.state
+        why = "up to date" if state == "skipped" else end.why
+        changed = StageChanged(end.stage, state, end.seconds, why, end.hint, end.log)
+        self._journal.tell(end.stage, changed)
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free

@@ -1,0 +1,284 @@
+"""The engine process: `python -m tui.engine_process`, started by `barfield run`.
+
+This is the one place where supervisor and server meet. The request comes through stdin; whether the
+engine stands, or why not, goes as one line of JSON to the descriptor `--ready-fd`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.engine import runtime
+from pipeline.engine.audience import Audience
+from pipeline.engine.journal import Journal, JournalIdentity
+from pipeline.engine.parameters import Parameters
+from pipeline.engine.service import Service
+from pipeline.engine.supervisor import Patience, Supervisor
+from pipeline.engine.worker_process import (
+    WORKER_COMMAND,
+    OnPaused,
+    OnRecords,
+    WorkerProcess,
+    WorkerSpec,
+)
+from pipeline.engine.workers import Workers
+from pipeline.errors import PipelineError
+from pipeline.events import Record, RunChanged, StageChanged, Warned
+from pipeline.process_identity import ProcessIdentity
+from pipeline.request import RunRequest
+from pipeline.run_directory import RunDirectory
+from pipeline.version import VERSION
+from viewer.access import Access
+
+SECONDS_FOR_ORPHANS = 20.0  # an old engine's worker may still be saving its checkpoint
+SECONDS_BETWEEN_PUBLISHING = 3600.0
+SECONDS_BETWEEN_LOOKS = 1.0  # at the run directory
+SLOW_CALLBACK_S = 0.05
+LOG = "engine.log"
+_log = logging.getLogger("barfield.engine")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run an engine to its end; 0, or 1 if it could not be started or broke."""
+    options = _parse(arguments)
+    handshake = _Handshake(options.ready_fd)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the end of a terminal is not the end of a run
+    _load_server()
+    try:
+        request = RunRequest.model_validate(json.load(sys.stdin.buffer))
+        with RunDirectory(request.out, VERSION, wait_s=SECONDS_FOR_ORPHANS) as directory:
+            _log_into(directory.root / LOG)
+            asyncio.run(_engine(directory, request, options, handshake))
+    except PipelineError as error:
+        _log.error("%s: %s", error.title, error.message)  # it may be long since anybody listened
+        handshake.refuse(error)
+        return 1
+    except (ValidationError, ValueError) as error:
+        handshake.refuse(PipelineError("Not a request", f"{error}."))
+        return 1
+    return 0
+
+
+class _Handshake:
+    """Tells whoever started the engine, once, whether it stands."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def ready(self, socket: Path) -> None:
+        self._tell({"ok": True, "socket": str(socket)})
+
+    def refuse(self, error: PipelineError) -> None:
+        words = {"title": error.title, "message": error.message, "hint": error.hint}
+        self._tell({"error": {**words, "usage": False}})
+
+    def _tell(self, answer: dict[str, Any]) -> None:
+        if self._descriptor is None:
+            return
+        with os.fdopen(self._descriptor, "w") as pipe:
+            self._descriptor = None
+            try:
+                pipe.write(json.dumps(answer) + "\n")
+                pipe.flush()
+            except BrokenPipeError:
+                _log.warning("nobody waits for the engine to be ready any more")
+
+
+async def _engine(
+    directory: RunDirectory,
+    request: RunRequest,
+    options: argparse.Namespace,
+    handshake: _Handshake,
+) -> None:
+    """Compose the engine, serve it, and run its stages."""
+    asyncio.get_running_loop().slow_callback_duration = SLOW_CALLBACK_S  # in asyncio's debug mode
+    process = ProcessIdentity.current()
+    identity = JournalIdentity(
+        engine=secrets.token_hex(8),
+        run=directory.root.name,
+        host=process.host,
+        pid=process.pid,
+        started=time.time(),
+    )
+    async with AsyncExitStack() as stack:
+        parameters = Parameters(directory, request)
+        await parameters.keep()
+        journal = Journal(directory.root, identity)
+        await journal.open()
+        stack.push_async_callback(journal.close)
+        supervisor: Supervisor
+        workers = Workers(
+            partial(
+                _start_worker,
+                directory,
+                request,
+                partial(_pass_on, journal),
+                lambda paused: supervisor.paused_by_worker(paused),
+            )
+        )
+        audience = Audience()
+        patience = Patience(failed_s=options.patience_s)
+        supervisor = Supervisor(directory, parameters, journal, workers, audience, patience)
+        service = Service(directory, parameters, journal, supervisor, audience)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
+        published = await stack.enter_async_context(
+            _served(directory.root, service, identity, process, options.port)
+        )
+        if (why := _remember(directory.root)) is not None:
+            # Only then does the run begin, which forgets the warnings of the last time.
+            asyncio.get_running_loop().call_soon(journal.tell, "", why)
+        looking = asyncio.create_task(_give_up_without(directory, supervisor))
+        stack.callback(looking.cancel)
+        handshake.ready(published.socket)
+        _log.info("engine %s of %s", identity.engine, directory.root)
+        try:
+            await supervisor.run()
+        except Exception as error:
+            _log.exception("the engine broke")
+            journal.tell("", RunChanged("failed", f"a fault of the engine: {error!r}"))
+            raise
+
+
+@asynccontextmanager
+async def _served(
+    root: Path,
+    service: Service,
+    identity: JournalIdentity,
+    process: ProcessIdentity,
+    port: int | None,
+) -> AsyncIterator[runtime.EngineFile]:
+    """Listen for clients, and let them find the engine, as long as the block lasts."""
+    from viewer.app import create_app, serve
+
+    access = Access.fresh(identity.engine)
+    ports = () if port is None else (port,)
+    async with serve(create_app(service, access), runtime.socket_path(root), ports=ports) as where:
+        file = runtime.EngineFile(
+            identity=process,
+            engine=identity.engine,
+            run=identity.run,
+            root=root,
+            socket=where.socket,
+            port=where.port,
+            token=access.control_token,
+            view_token=access.view_token,
+            version=VERSION,
+            started=identity.started,
+        )
+        runtime.publish(file)
+        publishing = asyncio.create_task(_publish_again(file))
+        try:
+            yield file
+        finally:
+            publishing.cancel()
+            runtime.withdraw(file)
+
+
+def _remember(root: Path) -> Warned | None:
+    """Note the run for `barfield ls`; a warning where that cannot be: no reason not to run."""
+    try:
+        runtime.remember(root)
+    except PipelineError as error:
+        return Warned(f"`barfield ls` will not know of this run: {error.message} {error.hint}")
+    return None
+
+
+async def _give_up_without(directory: RunDirectory, supervisor: Supervisor) -> None:
+    """End the run when its directory is removed or moved: all that is written would be lost."""
+    while await asyncio.to_thread(directory.is_in_place):
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+    why = f"{directory.root} was removed or moved away while the run went on."
+    _log.error(why)
+    supervisor.give_up(why, "A run that was moved goes on with `barfield run PHOTOS --out RUN`.")
+
+
+async def _publish_again(file: runtime.EngineFile) -> None:
+    """Some systems clear old files out of the runtime folder."""
+    while True:
+        await asyncio.sleep(SECONDS_BETWEEN_PUBLISHING)
+        await asyncio.to_thread(runtime.publish, file)
+
+
+async def _start_worker(
+    directory: RunDirectory,
+    request: RunRequest,
+    on_records: OnRecords,
+    on_paused: OnPaused,
+    preload: tuple[str, ...],
+) -> WorkerProcess:
+    spec = WorkerSpec(
+        root=directory.root,
+        lock_fd=directory.lock_fd,
+        paths=request.paths,
+        log=directory.root / LOG,
+        threads=len(os.sched_getaffinity(0)),
+        cluster=request.cluster,
+        preload=preload,
+        command=WORKER_COMMAND,
+    )
+    return await WorkerProcess.start(spec, on_records, on_paused)
+
+
+def _pass_on(journal: Journal, stage: str, records: Sequence[Record]) -> None:
+    """Tell what a worker told. How a stage ended is told by the supervisor, who knows why."""
+    ends = ("done", "skipped", "stopped", "failed")
+    journal.tell_many(
+        stage,
+        [r for r in records if not (isinstance(r, StageChanged) and r.state in ends)],
+    )
+
+
+def _load_server() -> None:
+    """Import the server now, but not what it has no use for.
+
+    aiohttp reads the system's certificates when it is imported, in case that it is to be a client:
+    a tenth of the time until the engine is ready.
+    """
+    name = "SSL_CERT_FILE"
+    before = os.environ.get(name)
+    os.environ[name] = os.devnull
+    try:
+        import_module("viewer.app")
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _log_into(path: Path) -> None:
+    """Append the engine's own words, and whatever else is printed in it, to a file."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tui.engine_process")
+    parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--patience-s", type=float, default=Patience().failed_s)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
