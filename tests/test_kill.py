@@ -1,15 +1,22 @@
-"""A run that is killed and started again ends with the model of an undisturbed one."""
+"""Runs whose workers and engines are killed end as undisturbed ones."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.bench.bench_kill import copy_photos, kill_and_compare
+from tests.bench.bench_kill import kill_runs
+from tests.engine_runs import own_host
 
 KILLS = 3
+SMALL = ("--set", "features.max_size_px=480")
 
 
-def test_three_kills_change_nothing(tmp_path: Path) -> None:
-    outcome = kill_and_compare(copy_photos(tmp_path), tmp_path, KILLS)
-    assert outcome.kills == KILLS
-    assert outcome.identical
+def test_kills_of_workers_and_engines_change_nothing(tmp_path: Path) -> None:
+    with own_host() as host:
+        outcome = kill_runs(host, tmp_path, KILLS, SMALL)
+        assert host.processes() == []
+    assert outcome.wrong == []
+    assert [len(outcome.of("worker")), len(outcome.of("engine"))] == [KILLS, KILLS]
+    assert sum(kill.late for kill in outcome.kills) < KILLS
+    assert outcome.runs >= 1
+    assert outcome.reads > 0

@@ -1,134 +1,96 @@
-"""Kill a run at random moments, start it again, and compare its model with an undisturbed run's.
+"""Kill workers and engines at random moments, and compare what comes out with undisturbed runs.
 
-``python -m tests.bench.bench_kill [KILLS]`` on eight photographs of the sample scene.
+``python -m tests.bench.bench_kill [KILLS]``: so many of each kind on eight photographs of the
+sample scene, and a fifth as many in the mapping of all of them, which is long enough for
+checkpoints.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-DESK = ROOT / "sample_scenes" / "desk" / "images"
+from tests.engine_runs import Host, own_host
+from tests.kills.course import MOST_UNSAVED_S, Course
+from tests.kills.plan import KINDS, MOMENTS, Outcome, Plan, undisturbed
+
+DESK = Path(__file__).resolve().parents[2] / "sample_scenes" / "desk" / "images"
 PHOTOS = 8
 DEFAULT_KILLS = 50
 
 
-@dataclass(frozen=True)
-class KillOutcome:
-    """What a run that was killed came to.
-
-    kills: how many there were. restarts: how often one kind of moment was hit, by the newest stage
-    that had begun. identical: the model's files equal those of the undisturbed run, byte for byte.
-    """
-
-    kills: int
-    restarts: dict[str, int]
-    identical: bool
-
-
-def kill_and_compare(photos: Path, folder: Path, kills: int, seed: int = 0) -> KillOutcome:
-    """Run undisturbed, then with kills until there were so many, each at a random moment.
-
-    A run that ends before its moment has come is removed and begun anew; every finished one is
-    compared. Raises RuntimeError with the output if a run fails other than by a kill.
-    """
-    undisturbed, disturbed = folder / "undisturbed", folder / "disturbed"
-    begin = time.monotonic()
-    _finish(photos, undisturbed)
-    whole_s = time.monotonic() - begin
-    expected = model_bytes(undisturbed)
-    dice = random.Random(seed)
-    done, identical = 0, True
-    restarts: dict[str, int] = {}
-    while done < kills:
-        if _killed(photos, disturbed, dice.uniform(0.05, 0.6) * whole_s):
-            done += 1
-            stage = _newest_stage(disturbed)
-            restarts[stage] = restarts.get(stage, 0) + 1
-        else:
-            identical &= model_bytes(disturbed) == expected
-            shutil.rmtree(disturbed)
-    _finish(photos, disturbed)
-    identical &= model_bytes(disturbed) == expected
-    return KillOutcome(done, restarts, identical)
-
-
-def model_bytes(run: Path) -> dict[str, bytes]:
-    """The files of a run's sparse models, by path."""
-    sparse = run / "sparse"
-    files = sorted(path for path in sparse.rglob("*") if path.is_file())
-    return {path.relative_to(sparse).as_posix(): path.read_bytes() for path in files}
-
-
 def copy_photos(folder: Path, count: int = PHOTOS) -> Path:
     """The first photographs of the sample scene in a folder of their own."""
-    photos = folder / "photos"
+    photos = folder / f"photos-{count}"
     photos.mkdir()
     for photo in sorted(DESK.glob("*.jpg"))[:count]:
         shutil.copy(photo, photos)
     return photos
 
 
-def _start(photos: Path, out: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tui.cli", "run", str(photos), "--out", str(out), "--headless"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+def kill_runs(
+    host: Host, folder: Path, of_each_kind: int, options: tuple[str, ...] = ()
+) -> Outcome:
+    """Kills over the whole of runs of eight photographs."""
+    plan = Plan(copy_photos(folder), folder / "run", options)
+    reference = undisturbed(host, replace(plan, run=folder / "undisturbed"))
+    return Course(host, plan, reference, random.Random(0)).kill_often(of_each_kind)
+
+
+def kill_mappings(host: Host, folder: Path, of_each_kind: int) -> Outcome:
+    """Kills in the mapping of all photographs of the scene."""
+    photos = copy_photos(folder, len(list(DESK.glob("*.jpg"))))
+    prepared = folder / "prepared"
+    host.call(*Plan(photos, prepared, ("--until", "verification")).command)
+    reference = undisturbed(host, Plan(photos, folder / "undisturbed", prepared=prepared))
+    plan = Plan(photos, folder / "run", moments=("mapping",), prepared=prepared)
+    return Course(host, plan, reference, random.Random(0)).kill_often(of_each_kind)
+
+
+def print_table(outcome: Outcome) -> None:
+    """Kills by moment and kind; items that were counted as done, and what a kill cost at most."""
+    print(f"{'killed in':<14}" + "".join(f"{kind:>8}" for kind in KINDS), end="")
+    print(f"{'items done':>12}{'redone':>8}{'mapping lost':>14}{'orphan gone':>13}{'late':>6}")
+    for moment in MOMENTS:
+        kills = [kill for kill in outcome.kills if kill.at == moment]
+        if kills:
+            counts = "".join(f"{outcome.hits(kind)[moment]:>8}" for kind in KINDS)
+            print(
+                f"{moment:<14}{counts}{sum(kill.counted for kill in kills):>12}"
+                f"{max(kill.redone for kill in kills):>8}"
+                f"{max(kill.unsaved_s for kill in kills):>12.1f} s"
+                f"{max(kill.orphan_s for kill in kills):>11.2f} s"
+                f"{sum(kill.late for kill in kills):>6}"
+            )
+    print(
+        f"{len(outcome.kills)} kills in {outcome.runs} runs; {outcome.resumed} attempts seen to go "
+        f"on from a checkpoint; {outcome.reads} looks while they ran; {len(outcome.wrong)} wrong"
     )
-
-
-def _finish(photos: Path, out: Path) -> None:
-    process = _start(photos, out)
-    output, _ = process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"the run ended with {process.returncode}:\n{output}")
-
-
-def _killed(photos: Path, out: Path, after_s: float) -> bool:
-    """Whether the run was still going after some seconds, and so was killed."""
-    process = _start(photos, out)
-    try:
-        output, _ = process.communicate(timeout=after_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return True
-    if process.returncode != 0:
-        raise RuntimeError(f"the run ended with {process.returncode}:\n{output}")
-    return False
-
-
-def _newest_stage(run: Path) -> str:
-    """The last stage that the killed run's events tell of."""
-    try:
-        lines = (run / "events.jsonl").read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return "none"
-    stages = [line.split('"stage": "')[1].split('"')[0] for line in lines if '"stage": "' in line]
-    return stages[-1] if stages else "none"
+    for what in outcome.wrong:
+        print(f"  {what}")
 
 
 def main() -> None:
-    """Print what came of it; ends with 1 if a model differs."""
+    """Print what came of it; ends with 1 if anything was wrong."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_KILLS
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = kill_and_compare(copy_photos(Path(folder)), Path(folder), kills)
-    for stage, count in sorted(outcome.restarts.items()):
-        print(f"killed after the last event of {stage:<14}{count:>4}")
-    print(f"{outcome.kills} kills; models {'identical' if outcome.identical else 'DIFFER'}")
-    sys.exit(0 if outcome.identical else 1)
+    begin = time.monotonic()
+    with own_host() as host, tempfile.TemporaryDirectory() as folder:
+        outcome = kill_runs(host, Path(folder), kills)
+        print_table(outcome)
+    with own_host() as host, tempfile.TemporaryDirectory() as folder:
+        print(f"\nmapping of all photographs; at most {MOST_UNSAVED_S:.0f} s may be lost")
+        mapping = kill_mappings(host, Path(folder), max(1, kills // 5))
+        print_table(mapping)
+    missed = [
+        m for m in MOMENTS for kind in KINDS if kills >= len(MOMENTS) and not outcome.hits(kind)[m]
+    ]
+    print(f"\n{time.monotonic() - begin:.0f} s; never hit: {missed or 'none'}")
+    sys.exit(1 if outcome.wrong or mapping.wrong else 0)
 
 
 if __name__ == "__main__":

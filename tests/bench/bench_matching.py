@@ -1,6 +1,7 @@
 """Exact matching beside the kd-tree and beside the preview, on photographs with known poses.
 
-``python -m tests.bench.bench_matching [SCENE ...]`` reads the scenes from the folder named in
+``make bench-matching`` limits the threads of the libraries and calls
+``python -m tests.bench.bench_matching [SCENE ...]``. It reads the scenes from the folder named in
 BARFIELD_SCENES (default scene: fountain-P11). Every method compares all pairs on one thread; a
 match counts as an inlier within 4 px of the true epipolar geometry.
 """
@@ -29,10 +30,10 @@ from pipeline.geometry.epipolar import (
     fundamental_from_essential,
     sampson_errors,
 )
-from pipeline.matching.blas import single_threaded_blas
 from pipeline.matching.exact import MatchRules, match_exact
 from pipeline.matching.kdtree import build_kdtree, match_kdtree
 from pipeline.products import Features
+from pipeline.thread_limits import thread_limits
 
 MAX_ERROR_PX = 4.0
 Compare = Callable[[int, int], UInt32s]
@@ -66,6 +67,10 @@ def main() -> int:
     if not root:
         print("BARFIELD_SCENES is not set: it names the folder of the scenes", file=sys.stderr)
         return 2
+    if any(os.environ.get(name) != value for name, value in thread_limits(1).items()):
+        words = " ".join(f"{name}={value}" for name, value in thread_limits(1).items())
+        print(f"set {words}: all is timed on one thread", file=sys.stderr)
+        return 2
     cv2.setNumThreads(1)
     for scene in arguments.scenes:
         bench_scene(Path(root) / scene, FeaturesConfig(max_keypoints=arguments.max_keypoints))
@@ -88,11 +93,10 @@ def bench_scene(folder: Path, config: FeaturesConfig) -> None:
         f"SIFT {np.median(seconds):.2f} s a photograph on one thread"
     )
     print(f"{'method':<16}{'ms a pair':>10}{'sum s':>9}{'matches':>10}{'inliers':>10}{'share':>10}")
-    with single_threaded_blas():
-        outcomes = [
-            measure(method, compare, features, names, truth)
-            for method, compare in methods(features).items()
-        ]
+    outcomes = [
+        measure(method, compare, features, names, truth)
+        for method, compare in methods(features).items()
+    ]
     for outcome in outcomes:
         print(outcome.line(outcomes[0]))
 

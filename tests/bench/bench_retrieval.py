@@ -8,6 +8,7 @@ linear). The descriptor sets are made when they are asked for; the time this tak
 from __future__ import annotations
 
 import argparse
+import threading
 import time
 import tracemalloc
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from pipeline.config import PairsConfig
 from pipeline.geometry.cameras import Camera
 from pipeline.matching.pairs import SelectPairs
 from pipeline.products import FeatureSet, ItemStore, Pairs, Photo, PhotoIndex
+from pipeline.runner import ForegroundControl
 
 FEATURES = 2000
 STEP = 200  # world points between neighbours: photographs d apart share 1 - d / 10 of theirs
@@ -63,16 +65,11 @@ class WorldStore:
         raise NotImplementedError("the world is read only")
 
 
-class BenchControl:
+class BenchControl(ForegroundControl):
     """A control that nobody stops and nobody watches."""
 
     def __init__(self, store: ItemStore, executor: Executor) -> None:
-        self.store = store
-        self.executor = executor
-        self.workers = 1
-
-    def poll(self) -> None:
-        return
+        super().__init__(store, executor, 1, threading.Event())
 
     def due(self) -> bool:
         return False
