@@ -16,7 +16,9 @@ from pipeline.comparison import Comparison, compare_files
 from pipeline.engine.event_log import EventLog
 from pipeline.engine.executor import Executors
 from pipeline.errors import PipelineError
+from pipeline.events import Warned
 from pipeline.inputs import find_files, read_inputs
+from pipeline.machine import peak_rss_mb, usable_cores
 from pipeline.request import RunRequest
 from pipeline.run_directory import read_manifest
 from pipeline.run_report import Usage, is_current, write_report
@@ -24,8 +26,6 @@ from pipeline.runner import (
     ForegroundControl,
     Runner,
     Subscriber,
-    peak_rss_mb,
-    usable_cores,
 )
 from pipeline.settings import settings_as_toml
 from pipeline.stages import METHOD, plan
@@ -56,6 +56,9 @@ def run(
         workspace.write_config(settings_as_toml(request.config))
         control = ForegroundControl(workspace.store, threads, workers, stop)
         listeners = (log.append, *subscribers)
+        for damage in workspace.damages:
+            for tell in listeners:
+                tell("", Warned(f"damaged: {damage}"))
         runner = Runner(workspace, request.config, given, control, listeners, executors)
         outcomes = runner.run(plan(poses_given=poses_given, until=request.until))
         usage = Usage(time.monotonic() - begin, peak_rss_mb())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
@@ -17,6 +17,7 @@ from pipeline.hashing import content_key
 
 Hashes = Mapping[str, str]
 _MOST_NAMED = 3
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ class Ingredients:
             del data["live"]
         return data
 
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Ingredients:
+        """Inverse of :meth:`to_json`; TypeError or KeyError for anything else."""
+        return Ingredients(
+            _a(str, data["stage"]),
+            _a(int, data["version"]),
+            _a(dict, data["config"]),
+            _a(dict, data["needs"]),
+            _a(dict, data["given"]),
+            _a(list, data.get("live", [])),
+        )
+
 
 @dataclass(frozen=True)
 class StageEntry:
@@ -64,7 +77,8 @@ class StageEntry:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> StageEntry:
         """Inverse of :meth:`to_json`; TypeError or KeyError for anything else."""
-        return StageEntry(Ingredients(**data["ingredients"]), data["seconds"], data["report"])
+        ingredients = Ingredients.from_json(data["ingredients"])
+        return StageEntry(ingredients, float(data["seconds"]), _a(dict, data["report"]))
 
 
 @dataclass(frozen=True)
@@ -89,9 +103,13 @@ class Manifest:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Manifest:
         """Inverse of :meth:`to_json`; TypeError or KeyError for anything else."""
-        stages = {name: StageEntry.from_json(entry) for name, entry in data["stages"].items()}
+        stages = _a(dict, data["stages"])
         return Manifest(
-            data["program"], data["scene"], data["photos"], stages, str(data["database"])
+            _a(str, data["program"]),
+            _a(str, data["scene"]),
+            _a(dict, data["photos"]),
+            {name: StageEntry.from_json(entry) for name, entry in stages.items()},
+            _a(str, data["database"]),
         )
 
 
@@ -113,6 +131,13 @@ def differences(old: Ingredients, new: Ingredients) -> list[str]:
         if old.needs.get(product) != new.needs.get(product):
             found.append(f"the {product} changed")
     return found
+
+
+def _a(kind: type[T], value: Any) -> T:
+    """The value, if it is of that kind."""
+    if isinstance(value, kind):
+        return value
+    raise TypeError(f"{value!r} is no {kind.__name__}")
 
 
 def _file_differences(old: Hashes, new: Hashes) -> list[str]:

@@ -38,16 +38,21 @@ REQUEST = "request.json"
 _MANIFEST_LOCK = ".manifest.lock"
 
 
+class DamagedManifest(PipelineError):
+    """A run's manifest is there, but cannot be understood."""
+
+
 class RunDirectory:
     """One run directory, held by one run at a time: use it in a `with` block.
 
     Opening takes the lock, waiting up to `wait_s` seconds for it, creates the folder where it is
     missing and removes what a killed run left half-written. Raises PipelineError where another
     run holds it, where it holds something else than a run, or a run of another version, and where
-    it cannot be written.
+    it cannot be written. A manifest that cannot be understood is put aside and begun anew.
 
-    lock: the inherited descriptor of a lock that another process of the same run has taken: then
-    the directory is as that process left it, and the lock stays its own.
+    damages: what was put aside, in words for the user. lock: the inherited descriptor of a lock
+    that another process of the same run has taken: then the directory is as that process left it,
+    and the lock stays its own.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class RunDirectory:
     ) -> None:
         self.root = root.absolute()
         self._program = program
+        self.damages: list[str] = []
         self._known: tuple[list[int], Manifest] | None = None
         self._owns_lock = lock is None
         self._lock = take_lock(self.root, wait_s) if lock is None else lock
@@ -86,6 +92,15 @@ class RunDirectory:
     def is_in_place(self) -> bool:
         """Whether the directory was neither removed nor moved away since it was opened."""
         return is_lock_of(self._lock, self.root)
+
+    def check_in_place(self) -> None:
+        """Raises PipelineError where the directory was removed or moved away."""
+        if not self.is_in_place():
+            raise PipelineError(
+                "The run directory is gone",
+                f"The run directory {self.root} was removed or moved away while the run went on.",
+                "A run that was moved goes on with `barfield run PHOTOS --out RUN`.",
+            )
 
     def claim(self, scene: Path, photos: Hashes) -> None:
         """Take the directory for a scene, or refuse it if it holds another one.
@@ -209,16 +224,41 @@ class RunDirectory:
                 if entry.name not in ours and not is_leftover(entry.name)
             ]
             if strangers:
-                (self.root / LOCK).unlink()
-                raise PipelineError(
-                    "Not a run directory",
-                    f"{self.root} holds other files ({min(strangers)}) and no {MANIFEST}.",
-                    "Choose an empty or a new folder with --out.",
-                )
+                raise self._not_a_run(f"other files ({min(strangers)}) and no {MANIFEST}")
             self._write_manifest(Manifest(self._program))
-        program = self.manifest.program
+        try:
+            program = self.manifest.program
+        except DamagedManifest:
+            self._begin_manifest_anew()
+            program = self._program
         if program.split(".")[:2] != self._program.split(".")[:2]:
             raise _other_version(self.root, f"barfield {program}", self._program)
+
+    def _not_a_run(self, what: str) -> PipelineError:
+        (self.root / LOCK).unlink()
+        return PipelineError(
+            "Not a run directory",
+            f"{self.root} holds {what}.",
+            "Choose an empty or a new folder with --out.",
+        )
+
+    def _begin_manifest_anew(self) -> None:
+        """Put a damaged manifest aside. Raises PipelineError where this was never a run."""
+        path = self.root / MANIFEST
+        if not (self.root / _MANIFEST_LOCK).exists():  # other programs have manifests, too
+            raise self._not_a_run(f"a {MANIFEST} that is not one of a run")
+        aside = path.with_name(f"{MANIFEST}.damaged")
+        try:
+            damaged = path.read_bytes()
+        except OSError as error:
+            raise storage_error(error, path) from error
+        # A copy: were it renamed, a kill at this point would leave no run directory.
+        write_bytes(aside, damaged)
+        self._write_manifest(Manifest(self._program))
+        self.damages.append(
+            f"{MANIFEST}: now {aside.name}, begins anew; all stages run again, and use what is "
+            "stored of photographs and pairs"
+        )
 
     def _update(self, change: Callable[[Manifest], Manifest]) -> None:
         """Change the manifest's newest content; the run's other processes wait meanwhile."""
@@ -253,7 +293,8 @@ def stage_log(root: Path, stage: str) -> Path:
 def read_manifest(root: Path) -> Manifest:
     """The manifest of a run, to read only.
 
-    Raises PipelineError where there is none, where it is damaged, or of another format.
+    Raises DamagedManifest where it cannot be understood, and PipelineError where there is none or
+    one of another format.
     """
     path = root / MANIFEST
     try:
@@ -266,10 +307,11 @@ def read_manifest(root: Path) -> Manifest:
             "No run here", f"{path}: {error.strerror or error}.", "Name the folder of a run."
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PipelineError(
+        raise DamagedManifest(
             "Damaged run",
-            f"{path} is not a manifest: {error!r}.",
-            "Choose another folder with --out.",
+            f"{path}, which says what is done here, cannot be understood: it is cut or was edited.",
+            f"Run `barfield run PHOTOS --out {root}` again: it begins a new one, and keeps what is "
+            "stored of photographs and pairs.",
         ) from error
 
 

@@ -6,8 +6,6 @@ the workers of an engine use `StageRunner` for one stage at a time.
 
 from __future__ import annotations
 
-import os
-import resource
 import threading
 import time
 import traceback
@@ -39,17 +37,6 @@ if TYPE_CHECKING:
 Subscriber = Callable[[str, Record], None]
 _MAKERS = {product: entry.name for entry in METHOD for product in entry.makes}
 _KEPT = "What was finished is kept."
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def peak_rss_mb() -> float:
-    """Most memory that this process, or a child of it that has ended, has used, in megabytes."""
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return round(max(resource.getrusage(who).ru_maxrss for who in whose) / 1024, 1)
 
 
 class ForegroundControl(StageControl):
@@ -312,9 +299,13 @@ class Runner:
 
 @contextmanager
 def failures_in_words(stage: str, workspace: Workspace) -> Iterator[None]:
-    """Turns whatever goes wrong in the block into PipelineErrors; Stopped passes."""
+    """Turns whatever goes wrong in the block into PipelineErrors; Stopped passes.
+
+    Where the run directory is gone, that is what went wrong.
+    """
     try:
-        yield
+        with _blaming_a_lost_directory(workspace):
+            yield
     except (Stopped, PipelineError):
         raise
     except (LostItem, LostProduct) as error:
@@ -336,3 +327,17 @@ def failures_in_words(stage: str, workspace: Workspace) -> Iterator[None]:
             f"{type(error).__name__}: {error} (details in {path}).",
             f"This is a fault of the program. {_KEPT}",
         ) from error
+
+
+@contextmanager
+def _blaming_a_lost_directory(workspace: Workspace) -> Iterator[None]:
+    try:
+        yield
+    except Stopped:
+        raise
+    except Exception as error:
+        try:
+            workspace.check_in_place()
+        except PipelineError as gone:
+            raise gone from error
+        raise

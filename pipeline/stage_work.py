@@ -123,6 +123,8 @@ class StageWork:
         when the stage first asks for its latest configuration.
         """
         found = self._workspace.load_checkpoint(self._asked.stage)
+        for warning in self._workspace.store.take_warnings():  # now, not when the stage has ended
+            self._tell(Warned(warning))
         if found is None:
             return None
         arrays, data = found

@@ -152,10 +152,10 @@ def progress_of(root: Path, stage: str) -> int:
 
 def workers_of(engine_pid: int) -> dict[int, str]:
     """The worker processes of an engine, with the stage that each has in hand ("": none)."""
-    try:
-        children = Path(f"/proc/{engine_pid}/task/{engine_pid}/children").read_text().split()
-    except OSError:
-        return {}
+    children: list[str] = []
+    for thread in Path(f"/proc/{engine_pid}/task").glob("*"):  # any of them may have started one
+        with suppress(OSError):
+            children += (thread / "children").read_text().split()
     return {int(pid): _stage_at_hand(int(pid)) for pid in children}
 
 

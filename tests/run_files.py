@@ -30,12 +30,15 @@ _PARTS_OF_MODEL = ("cameras", "frames", "images", "points3D", "rigs")
 
 def model_files(run: Path) -> dict[str, bytes]:
     """The files of the sparse models and the cloud, by path."""
-    files = [path for path in (run / "sparse").rglob("*") if path.is_file()] + [run / "points.ply"]
-    return {path.relative_to(run).as_posix(): path.read_bytes() for path in sorted(files)}
+    paths = [*(run / "sparse").rglob("*"), run / "points.ply"]
+    files = sorted(path for path in paths if path.is_file())
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in files}
 
 
 def database_digest(run: Path) -> str:
-    """Hash of all that `database.db` holds, as text that would make it again."""
+    """Hash of all that `database.db` holds, as text that would make it again; "" without it."""
+    if not (run / "database.db").exists():
+        return ""
     digest = hashlib.sha256()
     with sqlite3.connect(f"file:{run / 'database.db'}?mode=ro", uri=True) as database:
         for statement in database.iterdump():

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -140,6 +141,32 @@ def test_a_signal_stops_and_the_same_command_goes_on(
     assert "the same command continues" in err and "Traceback" not in err
     code, out, _ = call(FAKE, *command, folder=tmp_path)
     assert code == 0 and "ingest       skipped: up to date" in out
+
+
+def test_a_held_run_ends_with_its_command_even_if_that_is_killed(
+    photos: Path, tmp_path: Path
+) -> None:
+    command = ("run", str(photos), "--headless", "--no-detach")
+    process = start(FAKE, *command, folder=tmp_path, seconds_per_item=0.4)
+    wait_for(tmp_path / "runs/scene/features")
+    process.kill()
+    finish(process)
+    for _ in range(100):
+        _, out, _ = call(FAKE, "status", "scene", "--json", folder=tmp_path)
+        if json.loads(out)["state"] == "stopped":
+            break
+    else:
+        raise AssertionError(out)
+    code, out, _ = call(FAKE, *command, folder=tmp_path)
+    assert code == 0 and "ingest       skipped: up to date" in out
+
+
+def test_a_start_that_is_refused_leaves_nothing_behind(photos: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, _, err = call(FAKE, "run", str(photos), "--port", port, folder=tmp_path)
+    assert code == 1 and "Port taken" in err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_second_signal_leaves_at_once(photos: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.manifest import Ingredients, StageEntry
 from pipeline.process_identity import ProcessIdentity
 from pipeline.request import Change, GivenPaths, RunRequest
-from pipeline.run_directory import RunDirectory, read_manifest, read_request
+from pipeline.run_directory import DamagedManifest, RunDirectory, read_manifest, read_request
 from pipeline.run_lock import LOCK, lock_owner
 from pipeline.settings import load_settings
 
@@ -251,3 +251,42 @@ def test_a_damaged_request_is_named(tmp_path: Path, content: bytes, words: str) 
         read_request(tmp_path)
     assert str(tmp_path / "request.json") in caught.value.message
     assert words in caught.value.message
+
+
+DAMAGED = [b"", b"[]", b"\xff{", b"{", b'{"format": 1}', b'{"format": 1, "program": 5}']
+
+
+@pytest.mark.parametrize("content", [*DAMAGED, None])
+def test_a_damaged_manifest_is_put_aside_and_begun_anew(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path, stages = tmp_path / "manifest.json", ("pairs", "mapping")
+    with RunDirectory(tmp_path, VERSION) as directory:
+        assert directory.damages == []
+        directory.claim(Path("/scene"), {"a.jpg": "1"})
+        for stage in stages:
+            directory.record(StageEntry(Ingredients(stage, 1, {}, {}, {}), 1.0, {}))
+    whole = path.read_bytes()
+    content = whole.replace(b'"config": {}', b'"config": 7', 1) if content is None else content
+    path.write_bytes(content)
+    with pytest.raises(DamagedManifest) as caught:
+        read_manifest(tmp_path)
+    assert str(path) in caught.value.message and "Error" not in caught.value.message
+    assert f"--out {tmp_path}" in caught.value.hint
+    assert path.read_bytes() == content  # who only reads changes nothing
+    with RunDirectory(tmp_path, VERSION) as directory:
+        (damage,) = directory.damages
+        assert "manifest.json.damaged" in damage
+        assert not directory.manifest.stages
+        directory.claim(Path("/scene"), {"a.jpg": "1"})
+    assert (tmp_path / "manifest.json.damaged").read_bytes() == content
+    with RunDirectory(tmp_path, VERSION) as directory:
+        assert directory.damages == [] and directory.manifest.scene == "/scene"
+
+
+def test_the_manifest_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
+    with pytest.raises(PipelineError, match="Not a run directory"):
+        take(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+    assert (tmp_path / "manifest.json").read_text() == '{"name": "a web page"}'

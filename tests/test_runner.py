@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,8 +20,11 @@ from pipeline.formats.colmap_database import read_database
 from pipeline.report import advice
 from pipeline.request import GivenPaths, RunRequest
 from pipeline.run_directory import read_report
+from pipeline.runner import failures_in_words
 from pipeline.settings import load_settings
 from pipeline.stages import STAGE_NAMES, StageEntry, plan
+from pipeline.version import VERSION
+from pipeline.workspace import Workspace
 from tests import fake_stages
 from tests.engine import fake_worker
 
@@ -259,6 +263,41 @@ def test_a_damaged_item_ends_with_a_clear_error_and_then_heals(photos: Path) -> 
     assert str(item) in warned[0]
     _, states = run(photos)
     assert set(states.values()) == {"done", "skipped"} and states["features"] == "done"
+
+
+@pytest.mark.usefixtures("method")
+def test_a_damaged_manifest_costs_products_but_no_run(photos: Path) -> None:
+    report, _ = run(photos)
+    manifest = photos.parent / "run/manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-100])
+    warned: list[str] = []
+
+    def listen(stage: str, record: Record) -> None:
+        if isinstance(record, Warned):
+            warned.append(record.message)
+
+    again, states = run(photos, listener=listen)
+    assert states == dict.fromkeys(STAGE_NAMES, "done")
+    assert again["verdicts"] == report["verdicts"]
+    (warning,) = warned
+    assert warning.startswith("damaged: manifest.json")
+
+
+def test_whatever_fails_in_a_removed_directory_fails_for_that(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    for error in (OSError("no such file"), PipelineError("Cannot write", "x", "retry")):
+        with Workspace(root, VERSION) as workspace:
+            with pytest.raises(PipelineError) as caught, failures_in_words("pairs", workspace):
+                raise error
+            assert "gone" not in caught.value.title
+            shutil.rmtree(root)
+            with pytest.raises(PipelineError) as caught, failures_in_words("pairs", workspace):
+                raise error
+            assert caught.value.title == "The run directory is gone"
+            assert str(root) in caught.value.message and "retry" not in caught.value.hint
+            assert not root.exists()
+            with pytest.raises(Stopped), failures_in_words("pairs", workspace):
+                raise Stopped
 
 
 @pytest.mark.usefixtures("method")

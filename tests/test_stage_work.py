@@ -253,3 +253,13 @@ def test_a_checkpoint_is_due_after_a_live_change(desk: Desk, control: Foreground
     assert control.checkpoint_due()
     control.save_checkpoint(POSITION, 4)
     assert not control.checkpoint_due()
+
+
+def test_a_damaged_checkpoint_is_told_as_soon_as_it_is_found(desk: Desk) -> None:
+    desk.work().save(POSITION, 3)
+    path = desk.workspace.stage_folder("mapping") / "checkpoint.arrays"
+    path.write_bytes(path.read_bytes()[:-1])
+    desk.told.clear()
+    assert desk.work().load() is None
+    (warned,) = desk.told
+    assert isinstance(warned, Warned) and str(path) in warned.message

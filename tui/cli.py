@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from typing import cast
 
 import typer
 
@@ -19,13 +20,24 @@ from tui.commands.run import run
 from tui.commands.runs import ls, status
 from tui.commands.set import set_parameters
 from tui.commands.steer import checkpoint, pause, resume, retry, run_until, stop
-from tui.failures import INTERRUPTED, mute, show_crash, show_failure, show_failure_as_json
+from tui.failures import (
+    INTERRUPTED,
+    INTERRUPTION,
+    STOP,
+    WrongUsage,
+    mute,
+    show_crash,
+    show_failure,
+    show_failure_as_json,
+)
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     run, attach, ls, status, pause, resume, stop, retry, checkpoint, run_until, set_parameters,
     log, report, compare, demo,
 )  # fmt: skip
 _NAMES = {run_until: "run-until", set_parameters: "set"}
+# The base of all errors of usage; Typer has click's or, in later versions, its own.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 _NOBODY_READS = (errno.EPIPE, errno.EIO)  # a closed pipe, a terminal that has gone
 
 
@@ -70,17 +82,35 @@ def build_app() -> typer.Typer:
     return app
 
 
+def _call(app: typer.Typer, as_json: bool) -> None:
+    """Call a command; ends with SystemExit. Where JSON was asked for, wrong usage is an error as
+    any other, and so is an interruption: stdout gets one document whatever happens."""
+    if not as_json:
+        app()
+    try:
+        code = app(standalone_mode=False)
+    except _UsageError as error:
+        raise WrongUsage("Wrong usage", error.format_message()) from error
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    if code == INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
+        raise KeyboardInterrupt
+    sys.exit(code)
+
+
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     _open_closed_streams()
     # No plugin of pydantic is used, and looking for them reads the list of all packages.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    as_json = "--json" in sys.argv[1:]
     try:
-        build_app()()
+        _call(build_app(), as_json)
     except PipelineError as error:
-        show = show_failure_as_json if "--json" in sys.argv[1:] else show_failure
-        sys.exit(show(error))
-    except (Stopped, KeyboardInterrupt):
+        sys.exit(show_failure_as_json(error) if as_json else show_failure(error))
+    except (Stopped, KeyboardInterrupt) as end:
+        if as_json:
+            show_failure_as_json(STOP if isinstance(end, Stopped) else INTERRUPTION)
         sys.exit(INTERRUPTED)
     except Exception as error:  # the last resort: no traceback in the user's face
         if isinstance(error, OSError) and error.errno in _NOBODY_READS:

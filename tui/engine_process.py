@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -50,6 +51,7 @@ SECONDS_FOR_ORPHANS = 20.0  # an old engine's worker may still be saving its che
 SECONDS_BETWEEN_PUBLISHING = 3600.0
 SECONDS_BETWEEN_LOOKS = 1.0  # at the run directory
 SLOW_CALLBACK_S = 0.05
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 LOG = "engine.log"
 _log = logging.getLogger("barfield.engine")
 
@@ -57,11 +59,14 @@ _log = logging.getLogger("barfield.engine")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run an engine to its end; 0, or 1 if it could not be started or broke."""
     options = _parse(arguments)
+    if options.tied is not None:
+        _end_with(options.tied)
     handshake = _Handshake(options.ready_fd)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the end of a terminal is not the end of a run
     _load_server()
     try:
         request = RunRequest.model_validate(json.load(sys.stdin.buffer))
+        _check_addresses(request.out, options.port)
         with RunDirectory(request.out, VERSION, wait_s=SECONDS_FOR_ORPHANS) as directory:
             _log_into(directory.root / LOG)
             asyncio.run(_engine(directory, request, options, handshake))
@@ -86,7 +91,7 @@ class _Handshake:
 
     def refuse(self, error: PipelineError) -> None:
         words = {"title": error.title, "message": error.message, "hint": error.hint}
-        self._tell({"error": {**words, "usage": False}})
+        self._tell({"error": words})
 
     def _tell(self, answer: dict[str, Any]) -> None:
         if self._descriptor is None:
@@ -98,6 +103,42 @@ class _Handshake:
                 pipe.flush()
             except BrokenPipeError:
                 _log.warning("nobody waits for the engine to be ready any more")
+
+
+def _end_with(parent: int) -> None:
+    """Get SIGTERM, which stops the run with a checkpoint, when the process that started this one
+    ends, however it ends.
+
+    parent: its number; it may have ended already.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _check_addresses(root: Path, port: int | None) -> None:
+    """See that the engine can be reached, before anything is done to the run directory.
+
+    Raises PipelineError where it could not listen.
+    """
+    runtime.socket_path(root)
+    if port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError as error:
+            raise PipelineError(
+                "Port taken",
+                f"127.0.0.1:{port} cannot be listened on: {error.strerror}.",
+                "Choose another one with --port.",
+            ) from error
 
 
 async def _engine(
@@ -276,6 +317,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tui.engine_process")
     parser.add_argument("--ready-fd", type=int, required=True)
     parser.add_argument("--port", type=int)
+    parser.add_argument("--tied", type=int, metavar="PID", help="of the process to end with")
     parser.add_argument("--patience-s", type=float, default=Patience().failed_s)
     return parser.parse_args(arguments)
 

@@ -16,6 +16,14 @@ WRONG_USAGE = 2
 INTERRUPTED = 130
 
 
+INTERRUPTION = PipelineError("Interrupted", "The command was interrupted.")
+STOP = PipelineError(
+    "Stopped",
+    "The run was stopped; what was finished is kept.",
+    "The same command continues.",
+)
+
+
 class WrongUsage(PipelineError):
     """The command line cannot be meant: shown as any failure, with the exit code of wrong usage."""
 
@@ -40,9 +48,14 @@ def show_failure(error: PipelineError) -> int:
 
 def show_failure_as_json(error: PipelineError) -> int:
     """Tell what is wrong as a JSON document on stdout, for scripts; the exit code."""
-    words = {"title": error.title, "message": error.message, "hint": error.hint}
-    sys.stdout.write(json.dumps({"error": words}, indent=1) + "\n")
+    sys.stdout.write(failure_as_json(error))
     return exit_code(error)
+
+
+def failure_as_json(error: PipelineError) -> str:
+    """The document that stands for an error where JSON was asked for."""
+    words = {"title": error.title, "message": error.message, "hint": error.hint}
+    return json.dumps({"error": words}, indent=1) + "\n"
 
 
 def exit_code(error: PipelineError) -> int:

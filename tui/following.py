@@ -12,6 +12,7 @@ from pipeline.errors import PipelineError, Stopped
 from pipeline.events import Event, Record, StageChanged, Warned
 from tui.client import ENDED, EngineClient, EngineGone, EngineSilent
 from tui.progress import Display, records_of
+from tui.words import as_sentence
 
 _SECONDS_FOR_NEWS = 0.5
 _SECONDS_BETWEEN_QUESTIONS = 0.1
@@ -44,8 +45,10 @@ def raise_unless_done(view: RunView) -> None:
         raise Stopped
     if view.state == "failed":
         again = f"`barfield retry {view.run}` tries it again, and so does the same command."
-        hint = f"{view.hint.rstrip('.')}. " if view.hint else ""
-        raise PipelineError("The run failed", view.why, f"{hint}{again}")
+        hint = as_sentence(view.hint)
+        if "barfield" not in hint:  # a hint that names a command says all there is to do
+            hint = f"{hint} {again}".lstrip()
+        raise PipelineError("The run failed", as_sentence(view.why), hint)
 
 
 class _Follower:

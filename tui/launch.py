@@ -18,7 +18,6 @@ from pipeline.engine.runtime import EngineFile, find_engine
 from pipeline.errors import PipelineError
 from pipeline.request import RunRequest
 from tui.client import ENDED, EngineClient, EngineGone
-from tui.failures import WrongUsage
 
 ENGINE_COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "tui.engine_process")
 _SECONDS_TO_START = 90.0  # the workers of a killed engine may still be saving
@@ -36,17 +35,20 @@ class Started:
     process: subprocess.Popen[bytes]
 
 
-def start_engine(request: RunRequest, *, own_session: bool = True, port: int | None) -> Started:
+def start_engine(request: RunRequest, *, tied: bool = False, port: int | None) -> Started:
     """Start the engine of a run and wait until it listens.
 
-    own_session: it outlives the terminal and its session; otherwise it stays in this one, in a
-    process group of its own, so that Ctrl-C reaches only this process. port: where it is to listen
-    on 127.0.0.1, None for nowhere. Raises PipelineError with what the engine has against it, or
-    where another engine is at work on the run; WrongUsage where the command line is at fault.
+    It outlives the terminal and its session. tied: it does not outlive this process, whose main
+    thread this has to be, and stays in its session, in a process group of its own, so that Ctrl-C
+    reaches only this process. port: where it is to listen on 127.0.0.1, None for nowhere. Raises
+    PipelineError with what the engine has against it, or where another engine is at work on the
+    run.
     """
     make_room(request.out)
     heard, ready = os.pipe()
-    extra = () if port is None else ("--port", str(port))
+    extra = [] if port is None else ["--port", str(port)]
+    if tied:
+        extra += ["--tied", str(os.getpid())]
     # Only the words of an interpreter that does not come far enough to open the engine's log.
     with os.fdopen(heard, "rb") as answer, tempfile.TemporaryFile() as words:
         try:
@@ -57,8 +59,8 @@ def start_engine(request: RunRequest, *, own_session: bool = True, port: int | N
                 stderr=words,
                 cwd="/",
                 pass_fds=(ready,),
-                start_new_session=own_session,
-                process_group=None if own_session else 0,
+                start_new_session=not tied,
+                process_group=0 if tied else None,
             )
         finally:
             os.close(ready)
@@ -73,7 +75,7 @@ def start_engine(request: RunRequest, *, own_session: bool = True, port: int | N
             raise _never_ready(process, request.out, words)
     if "error" in told:
         _reap(process)
-        raise _refusal(told["error"])
+        raise PipelineError(**told["error"])
     engine = find_engine(request.out)
     if engine is None or engine.identity.pid != process.pid:
         _reap(process)
@@ -152,11 +154,6 @@ def _first_line(answer: IO[bytes]) -> dict[str, Any] | None:
         text += part
     told: dict[str, Any] = json.loads(text)
     return told
-
-
-def _refusal(error: dict[str, Any]) -> PipelineError:
-    kind = WrongUsage if error.get("usage") else PipelineError
-    return kind(error["title"], error["message"], error.get("hint", ""))
 
 
 def _never_ready(process: subprocess.Popen[bytes], root: Path, words: IO[bytes]) -> PipelineError:

@@ -146,7 +146,7 @@ def no_engine(status: RunStatus) -> PipelineError:
         "The run does not go on",
         f"{status.root}: {ended}.",
         f"`barfield resume {name}` starts it again where it was; parameters can be changed with "
-        "its --set.",
+        f"its --set, and the last stage with `barfield run-until {name} STAGE`.",
     )
 
 
@@ -196,4 +196,12 @@ def _newest_run() -> Path:
         raise PipelineError(
             "No runs", "No run was started on this host.", "Start one: `barfield run PHOTOS`."
         )
-    return next((root for root in roots if find_engine(root) is not None), roots[0])
+    return next(filter(_is_alive, roots), roots[0])
+
+
+def _is_alive(root: Path) -> bool:
+    """Whether an engine of this host works on a run; a damaged run is not to hide the others."""
+    try:
+        return find_engine(root) is not None
+    except PipelineError:
+        return False

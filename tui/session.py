@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.request import RunRequest
 from pipeline.run_directory import read_report
 from tui.client import EngineClient, EngineGone
-from tui.failures import mute
+from tui.failures import INTERRUPTION, failure_as_json, mute
 from tui.following import follow, raise_unless_done
 from tui.launch import Started, start_engine
 from tui.progress import Silence, progress_display
@@ -50,7 +50,7 @@ def run_session(request: RunRequest, manner: Manner) -> None:
 
     Raises PipelineError where it failed or no model came out, Stopped where it was stopped.
     """
-    started = start_engine(request, own_session=manner.attachment != "hold", port=manner.port)
+    started = start_engine(request, tied=manner.attachment == "hold", port=manner.port)
     if manner.attachment == "leave":
         _introduce(started.engine, manner)
     else:
@@ -88,10 +88,13 @@ def _watch(started: Started, manner: Manner) -> RunView:
     """Follow a run that was just started; its last state."""
     engine, hold = started.engine, manner.attachment == "hold"
     client = EngineClient(engine.socket)
-    with stopping_on_interrupt(lambda: _stop(client), no_detach=hold):
+    last_words = failure_as_json(INTERRUPTION) if manner.as_json else ""
+    with stopping_on_interrupt(lambda: _stop(client), no_detach=hold, last_words=last_words):
         try:
             if not manner.as_json:
                 _introduce(engine, manner)
+            elif engine.port is not None:  # stdout is the report's
+                sys.stderr.write(f"Port {engine.port}, its token is in {engine.path}\n")
             with progress_display(sys.stderr if manner.as_json else sys.stdout) as display:
                 view = follow(engine, display)
         except OSError:
@@ -114,8 +117,12 @@ def _introduce(engine: EngineFile, manner: Manner) -> None:
     name = one_line(engine.run, _LONGEST_NAME)
     greeting = _GREETINGS[manner.attachment].format(run=name)
     print(f"Run {name}, process {engine.identity.pid}. {greeting}", flush=True)
-    if engine.port is not None:
-        print(f"http://127.0.0.1:{engine.port}/?token={engine.token}", flush=True)
+    if engine.port is None:
+        return
+    if sys.stdout.isatty():
+        print(_url(engine), flush=True)
+    else:  # logs of batch systems are often open to others, and who has the token may steer
+        print(f"http://127.0.0.1:{engine.port}/, its token is in {engine.path}", flush=True)
 
 
 def _stop(client: EngineClient) -> None:
@@ -136,4 +143,9 @@ def _address(engine: EngineFile) -> dict[str, Any]:
         "host": engine.identity.host,
         "socket": str(engine.socket),
         "port": engine.port,
+        "url": None if engine.port is None else _url(engine),
     }
+
+
+def _url(engine: EngineFile) -> str:
+    return f"http://127.0.0.1:{engine.port}/?token={engine.token}"

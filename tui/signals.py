@@ -20,11 +20,14 @@ _Handler = Callable[[int, FrameType | None], None]
 
 
 @contextmanager
-def stopping_on_interrupt(stop: Callable[[], None], *, no_detach: bool) -> Iterator[None]:
+def stopping_on_interrupt(
+    stop: Callable[[], None], *, no_detach: bool, last_words: str = ""
+) -> Iterator[None]:
     """Ctrl-C calls `stop`, in a thread of its own; once more, and this process ends at once.
 
     The end of the terminal or of the session ends this process only. no_detach: the run is not to
-    outlive this process, so these call `stop` too, and this process goes on waiting.
+    outlive this process, so these call `stop` too, and this process goes on waiting. last_words:
+    said on stdout by a process that Ctrl-C ends at once.
     """
     asking: list[threading.Thread] = []
 
@@ -40,6 +43,7 @@ def stopping_on_interrupt(stop: Callable[[], None], *, no_detach: bool) -> Itera
             return
         asking[0].join(1.0)
         _say("The run goes on stopping.")
+        _write_at_once(1, last_words.encode())
         _leave(INTERRUPTED)
 
     def forward(number: int, frame: FrameType | None) -> None:

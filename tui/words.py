@@ -53,6 +53,12 @@ def one_line(text: str, longest: int) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
+def as_sentence(text: str) -> str:
+    """Text that ends as a sentence does; "" stays ""."""
+    stripped = text.strip()
+    return f"{stripped}." if stripped and stripped[-1] not in ".!?" else stripped
+
+
 def as_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines with the cells of each column below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

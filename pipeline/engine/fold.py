@@ -147,8 +147,8 @@ class RunState(BaseModel):
 
     def _progress(self, event: Event, record: Progress) -> None:
         stage = self.stages[event.stage]
-        if record.unit != stage.look.unit:
-            stage.rate.restart()
+        if (record.unit, record.total is None) != (stage.look.unit, stage.look.total is None):
+            stage.rate.restart()  # the count means something else now
         stage.rate.add(event.mono, record.done)
         self._show(
             event.stage,

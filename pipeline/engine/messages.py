@@ -171,13 +171,15 @@ class EventsAnswer(Message):
 
 
 class ParameterView(Message):
-    """A parameter: value, default, unit, effect in words, when a change applies, and bounds."""
+    """A parameter: value, default, unit, effect in words, when a change applies, and its bounds as
+    JSON Schema says them."""
 
     value: JsonValue
     default: JsonValue
     unit: str
     effect: str
     applies: Literal["live", "stage", "restart"]
+    bounds: dict[str, JsonValue] = {}
 
 
 class ConfigAnswer(Message):

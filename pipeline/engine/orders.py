@@ -112,12 +112,6 @@ Order = Annotated[
 ORDER: TypeAdapter[Order] = TypeAdapter(Order)
 
 
-class Ready(Frame):
-    """The worker listens."""
-
-    is_: Literal["ready"] = "ready"
-
-
 class Records(Frame):
     """What a stage yielded (`Record.to_json`), in order; metrics and progress may be many."""
 
@@ -159,6 +153,6 @@ class Reported(Frame):
     error: str = ""
 
 
-Saying = Annotated[Ready | Records | Paused | StageEnd | Reported, Field(discriminator="is_")]
+Saying = Annotated[Records | Paused | StageEnd | Reported, Field(discriminator="is_")]
 SAYING: TypeAdapter[Saying] = TypeAdapter(Saying)
 WriteReport.model_rebuild()

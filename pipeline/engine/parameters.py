@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from pipeline.config import RunConfig
 from pipeline.engine.messages import ConfigAnswer, ParameterView
+from pipeline.events import ParameterChanged
 from pipeline.request import Change, RunRequest
 from pipeline.run_directory import RunDirectory
 from pipeline.settings import changed_config, parameter, parameters, settings_as_toml
@@ -54,6 +55,10 @@ class Parameters:
     def revision(self) -> int:
         """Of the configuration."""
         return max((change.revision for change in self._request.changes), default=0)
+
+    def changes_since(self, revision: int) -> tuple[Change, ...]:
+        """Changes after a revision, oldest first: what was changed while no engine was there."""
+        return tuple(change for change in self._request.changes if change.revision > revision)
 
     def changed_fields(self, stage: str) -> tuple[str, ...]:
         """Fields of a stage that were changed since the run was asked for."""
@@ -101,8 +106,8 @@ class Parameters:
 
     async def _keep(self, request: RunRequest, config: RunConfig) -> None:
         def write() -> None:
-            self._directory.write_request(request)
             self._directory.write_config(settings_as_toml(config))
+            self._directory.write_request(request)  # last: this is what the next start goes by
 
         await asyncio.to_thread(write)
         self._request, self._config = request, config
@@ -116,6 +121,7 @@ class Parameters:
                 unit=info.unit,
                 effect=info.effect,
                 applies=info.applies,
+                bounds=dict(info.bounds),
             )
             for name, info in parameters().items()
         }
@@ -125,3 +131,8 @@ class Parameters:
 def _newest(changes: tuple[Change, ...]) -> dict[str, JsonValue]:
     """The value that each changed parameter has now."""
     return {change.parameter: change.new for change in changes}
+
+
+def as_record(change: Change) -> ParameterChanged:
+    """The record that tells of a change, before it takes effect."""
+    return ParameterChanged(change.parameter, change.old, change.new, change.by, change.revision)

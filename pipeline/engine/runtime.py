@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import PipelineError
 from pipeline.process_identity import ProcessIdentity
+from pipeline.run_lock import LOCK
 
 _ENGINE_FILE = "engine.json"
 _SOCKET = "socket"
@@ -36,10 +37,10 @@ class EngineFile(BaseModel):
 
     engine: its identity in messages. run: the run's name; root: its directory. port: of the server
     on 127.0.0.1, None where it has none. token: lets a client in and steer, view_token only in.
-    started: seconds since the epoch.
+    started: seconds since the epoch. Fields of a later version are passed over.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     identity: ProcessIdentity
     engine: str
@@ -52,11 +53,16 @@ class EngineFile(BaseModel):
     version: str
     started: float
 
+    @property
+    def path(self) -> Path:
+        """Where it is published."""
+        return self.socket.parent / _ENGINE_FILE
+
 
 class KnownRun(BaseModel):
     """A run that was started on this host. started: its last start, seconds since the epoch."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     host: str
     root: Path
@@ -90,7 +96,10 @@ def withdraw(engine: EngineFile) -> None:
     folder = engine.socket.parent
     try:
         with _held(folder):
-            published = _read_engine_file(folder / _ENGINE_FILE)
+            try:
+                published = _read_engine_file(folder / _ENGINE_FILE)
+            except PipelineError:
+                published = engine  # nobody can be found by a damaged file
             if published is None or published.engine != engine.engine:
                 return
             for name in (_ENGINE_FILE, _SOCKET):
@@ -103,11 +112,17 @@ def withdraw(engine: EngineFile) -> None:
 def find_engine(root: Path) -> EngineFile | None:
     """The engine that works on a run on this host, or None; files of dead engines are removed.
 
-    Raises PipelineError where the runtime folder is not this user's, or its file cannot be read.
+    Raises PipelineError where the runtime folder is not this user's, or where its file cannot be
+    read although somebody is at work on the run.
     """
     for place in filter(_is_ours, _places()):
         path = _engine_folder(_own_folder(place), root) / _ENGINE_FILE
-        engine = _read_engine_file(path)
+        try:
+            engine = _read_engine_file(path)
+        except PipelineError:
+            if _is_held(root):
+                raise
+            continue  # whose file it was is gone; the next engine replaces it
         if engine is None or engine.root.resolve() != root.resolve():
             continue
         alive = engine.identity.alive()
@@ -131,23 +146,20 @@ def remember(root: Path) -> None:
 
 
 def known_runs() -> list[KnownRun]:
-    """The runs of this host, the last started first. Those whose directory is gone are forgotten.
+    """The runs of this host whose directory is there, the last started first.
 
-    The folder may be on a network file system: what other hosts noted is left alone.
+    Nothing is forgotten: a disk may only be away for a while, a note may be of another version, and
+    the folder may be on a network file system, where other hosts note theirs.
     """
     found = []
     for path in _known_folder().glob("*.json"):
         try:
             run = KnownRun.model_validate(json.loads(path.read_bytes()))
         except (OSError, ValueError):
-            path.unlink(missing_ok=True)  # only a list of names; the run itself is elsewhere
-            continue
-        if run.host != socket.gethostname():
-            continue
-        if run.root.is_dir():
+            continue  # only a list of names; the run itself is elsewhere
+        # Not Path.is_dir, which raises where a disk does not answer.
+        if run.host == socket.gethostname() and os.path.isdir(run.root):  # noqa: PTH112
             found.append(run)
-        else:
-            path.unlink(missing_ok=True)
     return sorted(found, key=lambda run: run.started, reverse=True)
 
 
@@ -236,6 +248,21 @@ def _read_engine_file(path: Path) -> EngineFile | None:
             f"{path} is damaged, or of another version of barfield ({type(error).__name__}).",
             "Stop that run with the version that started it; if none runs, remove the file.",
         ) from error
+
+
+def _is_held(root: Path) -> bool:
+    """Whether a process of this host has the run directory."""
+    try:
+        lock = os.open(root / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def _remove_dead(path: Path, engine: EngineFile) -> None:

@@ -27,11 +27,9 @@ from pipeline.engine.messages import (
     SetParameters,
     Stop,
 )
-from pipeline.engine.parameters import Parameters, Proposal
+from pipeline.engine.parameters import Parameters, Proposal, as_record
 from pipeline.engine.supervisor import Supervisor
 from pipeline.errors import PipelineError
-from pipeline.events import ParameterChanged
-from pipeline.request import Change
 from pipeline.run_directory import RunDirectory
 from pipeline.stages import STAGE_NAMES
 
@@ -160,8 +158,7 @@ class Service:
             names = ", ".join(STAGE_NAMES)
             return Answer(ok=False, message=f"There is no stage {stage}.", hint=f"Stages: {names}.")
         await self._parameters.set_until(stage)
-        if self._supervisor.state == "done":
-            self._supervisor.again()
+        self._supervisor.plan_changed()
         return Answer(ok=True, message=f"The last stage is {stage or STAGE_NAMES[-1]}.")
 
     async def _set(self, command: SetParameters, by: str) -> Answer:
@@ -193,7 +190,7 @@ class Service:
             )
         await self._parameters.accept(proposal)
         for change in proposal.changes:
-            self._journal.tell(change.parameter.partition(".")[0], _as_record(change))
+            self._journal.tell(change.parameter.partition(".")[0], as_record(change))
         self._take_effect(proposal)
         told = ", ".join(f"{c.parameter} is {c.new!r}, was {c.old!r}" for c in proposal.changes)
         return Answer(ok=True, message=f"{told}.", reruns=reruns)
@@ -213,18 +210,17 @@ class Service:
     def _reruns(self, proposal: Proposal) -> tuple[str, ...]:
         """The stages that are done or running and would have to run again."""
         supervisor = self._supervisor
-        names = [entry.name for entry in supervisor.planned()]
-        first = len(names)
+        first = len(STAGE_NAMES)
         for name, applies in proposal.applies.items():
             stage = name.partition(".")[0]
             begun = supervisor.is_finished(stage) or (
                 stage == supervisor.running and applies != "live"
             )
             if begun:
-                first = min(first, names.index(stage))
+                first = min(first, STAGE_NAMES.index(stage))
         begun_after = [
             name
-            for name in names[first:]
+            for name in STAGE_NAMES[first:]
             if supervisor.is_finished(name) or name == supervisor.running
         ]
         return tuple(begun_after)
@@ -244,7 +240,3 @@ class _Listener:
     def close(self) -> None:
         self._inner.close()
         self._presence.__exit__(None, None, None)
-
-
-def _as_record(change: Change) -> ParameterChanged:
-    return ParameterChanged(change.parameter, change.old, change.new, change.by, change.revision)

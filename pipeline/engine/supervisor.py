@@ -20,20 +20,22 @@ from pipeline.engine.orders import (
     ChangeField,
     CheckpointStage,
     PauseStage,
+    Reported,
     ResumeStage,
     RunStage,
     StageEnd,
     WriteReport,
 )
-from pipeline.engine.parameters import Parameters
+from pipeline.engine.parameters import Parameters, as_record
 from pipeline.engine.workers import Workers
+from pipeline.errors import PipelineError
 from pipeline.events import RunChanged, RunStateName, StageChanged, StageStateName
 from pipeline.request import Change
 from pipeline.run_directory import RunDirectory
-from pipeline.stages import StageEntry, plan
+from pipeline.stages import STAGE_NAMES, StageEntry, plan
 
 SECONDS_BETWEEN_DISK_CHECKS = 5.0
-ROOM_TO_RESUME_BYTES = 256 * 2**20
+ROOM_TO_RESUME_BYTES = 64 * 2**20
 _FINISHED = ("done", "skipped")
 
 
@@ -72,7 +74,7 @@ class Supervisor:
         self._pause_reason: RunChanged | None = None
         self._stop_wanted = False
         self._given_up: RunChanged | None = None
-        self._rerun_wanted = False
+        self._overtaken: tuple[StageStateName, str] | None = None
         self._again_wanted = False
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,6 +107,8 @@ class Supervisor:
         """Run the stages, then wait for more to do as long as somebody may want it."""
         try:
             self._tell_run("starting")
+            for change in self._parameters.changes_since(self._journal.view().revision):
+                self._journal.tell(change.parameter.partition(".")[0], as_record(change))
             for entry in self.planned():
                 self._tell_stage(entry.name, "waiting")
             await self._pass()
@@ -130,6 +134,8 @@ class Supervisor:
         """End a pause."""
         self._pause_reason = None
         self._wake.set()
+        if self._state == "running":
+            self._tell_run("running")  # the pause had not begun
         if self._running is not None and self._workers.current is not None:
             self._workers.current.order(ResumeStage())
 
@@ -170,14 +176,20 @@ class Supervisor:
 
     def rerun_from(self, stage: str, why: str) -> None:
         """Mark a stage and all after it as stale, and run them again."""
-        names = [entry.name for entry in self.planned()]
-        for name in names[names.index(stage) :]:
+        # Of all stages: one that is no longer planned may be finished, or about to be.
+        for name in STAGE_NAMES[STAGE_NAMES.index(stage) :]:
             if name == self._running:
-                self._rerun_wanted = True
-                self._stop_stage()
+                self._overtake("stale", why)
             elif self._ends.pop(name, None) is not None:
                 self._tell_stage(name, "stale", why)
         self.again()
+
+    def plan_changed(self) -> None:
+        """Stop the running stage if it is not wanted any more, and run those that are now."""
+        if self._running is not None and self._running not in [e.name for e in self.planned()]:
+            self._overtake("stopped", "not wanted any more")
+        if self._state == "done":
+            self.again()
 
     def paused_by_worker(self, paused: bool) -> None:
         """The stage has come to rest, or goes on."""
@@ -212,7 +224,12 @@ class Supervisor:
         await self._finish(begin)
 
     async def _run_stage(self, entry: StageEntry) -> StageEnd:
-        worker = await self._workers.for_stage(entry)
+        try:
+            worker = await self._workers.for_stage(entry)
+        except PipelineError as error:  # the system starts no process
+            end = _failed(entry.name, error)
+            self._tell_end(end)
+            return end
         if self._is_held_up():
             return StageEnd(stage=entry.name, state="stopped")
         later = next((e for e in self.planned() if e.libraries != entry.libraries), None)
@@ -227,8 +244,9 @@ class Supervisor:
         if self._stop_wanted and end.state == "failed":
             # It had to be killed on the way to a stop: no failure.
             end = end.model_copy(update={"state": "stopped"})
-        if self._take_rerun_wanted():
-            self._tell_stage(entry.name, "stale", "a parameter changed")
+        overtaken = self._take_overtaken()
+        if overtaken is not None:
+            self._tell_stage(entry.name, *overtaken)
         elif end.state in _FINISHED and not self._knows_its_parameters(entry):
             self._tell_stage(entry.name, "stale", "a parameter changed after its last step")
         elif end.state == "full":
@@ -243,9 +261,14 @@ class Supervisor:
     def _is_held_up(self) -> bool:
         return self._stop_wanted or self._pause_reason is not None
 
-    def _take_rerun_wanted(self) -> bool:
-        wanted, self._rerun_wanted = self._rerun_wanted, False
-        return wanted
+    def _overtake(self, state: StageStateName, why: str) -> None:
+        """Stop the stage that runs, whose outcome is of no use any more."""
+        self._overtaken = state, why
+        self._stop_stage()
+
+    def _take_overtaken(self) -> tuple[StageStateName, str] | None:
+        overtaken, self._overtaken = self._overtaken, None
+        return overtaken
 
     def _order(self, entry: StageEntry) -> RunStage:
         parameters = self._parameters
@@ -265,8 +288,20 @@ class Supervisor:
 
     async def _finish(self, begin: float) -> None:
         """Write the report and let the workers end."""
+        reported = await self._report(begin)
+        await self._workers.close()
+        if reported.error:
+            self._tell_run("failed", reported.error, "All stages are done: retry writes it again.")
+        else:
+            until = self._parameters.request.until
+            self._tell_run("done", f"up to {until}" if until else "")
+
+    async def _report(self, begin: float) -> Reported:
         entries = self.planned()
-        worker = await self._workers.for_stage(entries[-1])
+        try:
+            worker = await self._workers.for_stage(entries[-1])
+        except PipelineError as error:
+            return Reported(error=f"{error.message} {error.hint}")
         order = WriteReport(
             poses_given=self._parameters.request.paths.poses is not None,
             config=self._parameters.config,
@@ -274,13 +309,7 @@ class Supervisor:
             wall_s=time.monotonic() - begin,
             peak_rss_mb=self._workers.peak_rss_mb,
         )
-        reported = await worker.write_report(order)
-        await self._workers.close()
-        if reported.error:
-            self._tell_run("failed", reported.error, "All stages are done: retry writes it again.")
-        else:
-            until = self._parameters.request.until
-            self._tell_run("done", f"up to {until}" if until else "")
+        return await worker.write_report(order)
 
     async def _while_paused(self) -> None:
         while self._pause_reason is not None and not self._stop_wanted:
@@ -293,7 +322,9 @@ class Supervisor:
 
     def _hold_for_room(self, end: StageEnd) -> None:
         """Pause because the disk is full, until there is room or the user says so."""
-        self._pause_reason = RunChanged("paused", end.why, end.hint)
+        room_mb = ROOM_TO_RESUME_BYTES // 2**20
+        hint = f"{end.hint} It goes on when {room_mb} MB more are free, or with `barfield resume`."
+        self._pause_reason = RunChanged("paused", end.why, hint)
         self._start(self._resume_with_room(self._pause_reason))
 
     async def _resume_with_room(self, reason: RunChanged) -> None:
@@ -352,3 +383,9 @@ class Supervisor:
 
 def _free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
+
+
+def _failed(stage: str, error: PipelineError) -> StageEnd:
+    return StageEnd(
+        stage=stage, state="failed", title=error.title, why=error.message, hint=error.hint
+    )

@@ -27,7 +27,6 @@ from pipeline import stages
 from pipeline.engine.orders import (
     Begin,
     End,
-    Ready,
     Reported,
     RunStage,
     StageEnd,
@@ -35,6 +34,7 @@ from pipeline.engine.orders import (
 )
 from pipeline.engine.post import EngineGone, Letter, Mailbox, Outbox, read_orders
 from pipeline.errors import DiskFull, PipelineError, Stopped
+from pipeline.machine import peak_rss_mb
 
 if TYPE_CHECKING:
     from pipeline.engine.workplace import Workplace
@@ -109,6 +109,7 @@ class Worker:
         try:
             entry = self._entry(order)
             place = self._open()
+            place.workspace.check_in_place()  # before a log makes it anew
             with self._output.to(place.workspace.log_path(order.stage)):
                 end = place.run(entry, order)
         except Stopped:
@@ -122,7 +123,7 @@ class Worker:
                 why=error.message,
                 hint=error.hint,
             )
-        return end.model_copy(update={"peak_rss_mb": _peak_rss_mb()})
+        return end.model_copy(update={"peak_rss_mb": peak_rss_mb()})
 
     def _write_report(self, order: WriteReport) -> Reported:
         try:
@@ -243,12 +244,6 @@ def _others_of_group() -> list[int]:
     return found
 
 
-def _peak_rss_mb() -> float:
-    from pipeline.runner import peak_rss_mb
-
-    return peak_rss_mb()
-
-
 def main(arguments: Sequence[str] | None = None, plan: Plan = stages.plan) -> None:
     """Serve the engine that has started this process; does not return.
 
@@ -274,7 +269,6 @@ def main(arguments: Sequence[str] | None = None, plan: Plan = stages.plan) -> No
     )
     reader.start()
     try:
-        outbox.say(Ready())
         ended = Worker(mailbox, outbox, options.lock, lifeline.heeded, plan).serve()
         outbox.close()
     except BaseException:

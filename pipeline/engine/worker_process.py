@@ -10,10 +10,10 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from pipeline.engine.channel import (
     open_reader,
     receive_parcel,
 )
-from pipeline.engine.child import Child
 from pipeline.engine.deaths import LOG_LINES, Death, MemoryWatch, describe_death, last_lines
 from pipeline.engine.orders import (
     SAYING,
@@ -43,6 +42,7 @@ from pipeline.engine.orders import (
 )
 from pipeline.errors import PipelineError
 from pipeline.events import Record, record_from_json
+from pipeline.machine import peak_rss_mb_of
 from pipeline.request import GivenPaths
 from pipeline.run_directory import stage_log
 from pipeline.thread_limits import thread_limits
@@ -84,7 +84,7 @@ class WorkerProcess:
     def __init__(
         self,
         spec: WorkerSpec,
-        process: Child,
+        process: asyncio.subprocess.Process,
         sender: Sender,
         on_records: OnRecords,
         on_paused: OnPaused,
@@ -113,23 +113,33 @@ class WorkerProcess:
         on_records: gets a stage's name and some of its records, in order. on_paused: whether the
         stage has come to rest, or goes on. Raises PipelineError if the system starts no process.
         """
-        orders_out, orders_in = os.pipe()
-        sayings_out, sayings_in = os.pipe()
         try:
-            process = await _spawn(spec, orders_out, sayings_in)
-        except OSError as error:
-            os.close(orders_in)
-            os.close(sayings_out)
+            return await cls._started(spec, on_records, on_paused)
+        except (OSError, RuntimeError) as error:  # no pipe, no process, or no thread to start it in
             raise PipelineError(
                 "No worker",
-                f"{spec.command[0]} could not be started: {error.strerror or error}.",
-                "Close other programs or raise the limit of processes (ulimit -u), then retry.",
+                f"{spec.command[0]} could not be started: {_reason(error)}.",
+                "Close other programs or raise the limits of processes and open files "
+                "(ulimit -u, ulimit -n), then retry.",
             ) from error
-        finally:
-            os.close(orders_out)
-            os.close(sayings_in)
-        reader, transport = await open_reader(sayings_out)
-        worker = cls(spec, process, await Sender.open(orders_in), on_records, on_paused)
+
+    @classmethod
+    async def _started(
+        cls, spec: WorkerSpec, on_records: OnRecords, on_paused: OnPaused
+    ) -> WorkerProcess:
+        # The process comes last, so that what fails before leaves none behind.
+        with ExitStack() as ours, ExitStack() as theirs:
+            orders_out, orders_in = os.pipe()
+            theirs.callback(os.close, orders_out)
+            sender = await Sender.open(orders_in)
+            ours.callback(sender.close)
+            sayings_out, sayings_in = os.pipe()
+            theirs.callback(os.close, sayings_in)
+            reader, transport = await open_reader(sayings_out)
+            ours.callback(transport.close)
+            process = await _spawn(spec, orders_out, sayings_in)
+            ours.pop_all()
+        worker = cls(spec, process, sender, on_records, on_paused)
         worker._life = asyncio.create_task(worker._live(reader, transport))
         begin = Begin(root=spec.root, paths=spec.paths, cluster=spec.cluster, preload=spec.preload)
         worker.order(begin)
@@ -268,7 +278,7 @@ class WorkerProcess:
         """See how much memory it uses, and that it does not fill the disk with what it prints."""
         while True:
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-            self._peak_rss_mb = max(self._peak_rss_mb, _peak_rss_mb(self.pid))
+            self._peak_rss_mb = max(self._peak_rss_mb, peak_rss_mb_of(self.pid))
             if self._log is not None:
                 await asyncio.to_thread(cut_log, self._log)
 
@@ -319,22 +329,23 @@ def _understood(parcel: Parcel) -> Saying | _Told:
     return saying
 
 
-async def _spawn(spec: WorkerSpec, orders: int, sayings: int) -> Child:
-    command = [
-        *spec.command,
-        *("--orders", str(orders), "--sayings", str(sayings)),
-        *("--lock", str(spec.lock_fd), "--nice", str(spec.nice)),
-    ]
+async def _spawn(spec: WorkerSpec, orders: int, sayings: int) -> asyncio.subprocess.Process:
     with spec.log.open("ab") as log:
-        return await Child.start(
-            command,
-            stdin=subprocess.DEVNULL,
+        return await asyncio.create_subprocess_exec(
+            *spec.command,
+            *("--orders", str(orders), "--sayings", str(sayings)),
+            *("--lock", str(spec.lock_fd), "--nice", str(spec.nice)),
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             pass_fds=(orders, sayings, spec.lock_fd),
             env={**os.environ, **thread_limits(spec.threads)},
             start_new_session=True,
         )
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def cut_log(path: Path, most_bytes: int = MOST_LOG_BYTES, kept_bytes: int = KEPT_LOG_BYTES) -> None:
@@ -360,15 +371,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _peak_rss_mb(pid: int) -> float:
-    """As the system knows it; 0 for a process that is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pipeline.engine.worker_process import WorkerProcess
+from pipeline.errors import PipelineError
 from pipeline.stages import StageEntry
 
 StartWorker = Callable[[tuple[str, ...]], Coroutine[Any, Any, WorkerProcess]]
@@ -40,7 +41,8 @@ class Workers:
         return max(*self._peaks_mb, living)
 
     async def for_stage(self, entry: StageEntry) -> WorkerProcess:
-        """The worker that runs this stage; a new one where there is none that lives."""
+        """The worker that runs this stage; a new one where there is none that lives. Raises
+        PipelineError if the system starts none."""
         if self._current is not None:
             libraries, worker = self._current
             if libraries == entry.libraries and worker.alive:
@@ -90,7 +92,10 @@ class Workers:
         if self._ahead is None or self._ahead[0] != libraries:
             return None
         task, self._ahead = self._ahead[1], None
-        worker = await task
+        try:
+            worker = await task
+        except PipelineError:  # the system started none; who needs it tries again
+            return None
         if worker.alive:
             return worker
         await self._close(worker)

@@ -15,13 +15,12 @@ from pipeline.engine.post import Mailbox, Outbox
 from pipeline.engine.worker_control import WorkerControl
 from pipeline.errors import PipelineError
 from pipeline.events import Progress, Warned
+from pipeline.machine import peak_rss_mb, usable_cores
 from pipeline.run_report import Usage, write_report
 from pipeline.runner import (
     StageOutcome,
     StageRunner,
     failures_in_words,
-    peak_rss_mb,
-    usable_cores,
 )
 from pipeline.stages import METHOD, StageEntry
 from pipeline.version import VERSION

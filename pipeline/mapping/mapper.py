@@ -86,8 +86,7 @@ class Mapper:
         """
         model = self.current
         if model is None:
-            many = len(self.finished) >= config.max_models
-            if self.done or many or len(self.remaining) < config.min_model_images:
+            if not self._can_begin(config):
                 return False
             model = self.current = self._begun(0)
         self.step += 1
@@ -110,9 +109,11 @@ class Mapper:
         """What the next step does, in words."""
         if self.growing:
             return "registering photographs"
-        if self.current is None or self.current.growth.refinement is None:
-            return "looking for an initial pair"
-        return self.current.growth.refinement.following(config)
+        if self.current is not None and self.current.growth.refinement is not None:
+            return self.current.growth.refinement.following(config)
+        if self.current is None and not self._can_begin(config):
+            return "finishing models"
+        return "looking for an initial pair"
 
     @property
     def registered(self) -> int:
@@ -125,6 +126,11 @@ class Mapper:
         state = self.scene.new_state(model.notes.start)
         state.restore(model.snapshot)
         return state
+
+    def _can_begin(self, config: MappingConfig) -> bool:
+        """Whether there may be another model."""
+        many = len(self.finished) >= config.max_models
+        return not (self.done or many or len(self.remaining) < config.min_model_images)
 
     def _begun(self, start: int) -> Model:
         return Model(self.scene.new_state(start), Growth(set(self.remaining), start))

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.engine.runtime import find_engine
+from pipeline.machine import usable_cores
 from pipeline.request import GivenPaths, RunRequest
-from pipeline.runner import usable_cores
 from pipeline.thread_limits import thread_limits
 from tests.engine_runs import CHECKOUT, STREAM_REQUEST, Host, engine_of, own_host
 from tests.run_files import model_files

@@ -233,13 +233,16 @@ def test_nothing_is_guessed_from_too_little() -> None:
 
 
 def test_counting_anew_or_something_else_restarts_the_rate() -> None:
-    for restarting in (progress(3), progress(5000, unit="pairs")):
+    for restarting in (progress(3), progress(5000, unit="pairs"), progress(900, None)):
         tell = started()
         for second in range(10):
             tell("features", progress(100 * second), 1.0)
         tell("features", restarting, 1.0)
         assert tell.stage().rate is None
         assert tell.stage().done == restarting.done
+        for _ in range(5):
+            tell("features", restarting, 1.0)
+        assert tell.stage().rate is None  # it does not grow
 
 
 def test_a_pause_does_not_count_as_slowness() -> None:

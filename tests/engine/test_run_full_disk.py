@@ -56,7 +56,7 @@ def test_a_full_disk_pauses_the_run_and_room_lets_it_go_on_to_the_same_model(
     assert str(run / "features") in view.why and "No space left" in view.why
     assert "Free some space" in view.hint
     refused = host.call("set", str(run), "mapping.loss=huber")
-    assert refused.code == 1 and str(run / "request.json") in refused.err
+    assert (refused.code, refused.err.count("No space left on device")) == (1, 1)
     assert host.call("status", str(run)).code == 0
     ballast.unlink()
     assert client.command({"op": "resume"}).ok

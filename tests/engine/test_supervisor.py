@@ -16,6 +16,7 @@ from pipeline.engine.messages import (
     COMMAND,
     Answer,
     EventsAnswer,
+    RunView,
 )
 from pipeline.engine.orders import (
     ChangeField,
@@ -31,10 +32,11 @@ from pipeline.engine.parameters import Parameters
 from pipeline.engine.service import Service
 from pipeline.engine.supervisor import Patience, Supervisor
 from pipeline.engine.workers import Workers
+from pipeline.errors import DiskFull, PipelineError
 from pipeline.events import ParameterChanged, Record, RunChanged, StageChanged
 from pipeline.manifest import Ingredients
 from pipeline.manifest import StageEntry as DoneEntry
-from pipeline.request import GivenPaths, RunRequest
+from pipeline.request import Change, GivenPaths, RunRequest
 from pipeline.run_directory import RunDirectory
 from pipeline.stages import STAGE_NAMES
 
@@ -83,7 +85,7 @@ class FakeWorker:
 
     def order(self, order: Any) -> None:
         self.orders.append(order)
-        if isinstance(order, PauseStage):
+        if isinstance(order, PauseStage) and self.stand.rests_when_paused:
             self.stand.supervisor.paused_by_worker(True)
         elif isinstance(order, ResumeStage):
             self.stand.supervisor.paused_by_worker(False)
@@ -104,8 +106,8 @@ class Told:
     def tell(self, stage: str, record: Record) -> None:
         self.records.append(record)
 
-    def view(self) -> Any:
-        raise NotImplementedError
+    def view(self) -> RunView:
+        return RunView(engine="e", run="run", root="", host="", pid=1, started=0.0)
 
     async def events_since(self, engine: str, seq: int, wait_s: float) -> EventsAnswer:
         raise NotImplementedError
@@ -124,6 +126,8 @@ class Stand:
         self.order_of_stages: list[str] = []
         self.reports: list[WriteReport] = []
         self.report_error = ""
+        self.rests_when_paused = True
+        self.refusal = ""
         self.started: list[FakeWorker] = []
         self.parameters = Parameters(self.directory, asked)
         audience = Audience()
@@ -134,6 +138,8 @@ class Stand:
         self.service = Service(self.directory, self.parameters, journal, self.supervisor, audience)
 
     async def _start(self, preload: tuple[str, ...]) -> Any:
+        if self.refusal:
+            raise PipelineError("No worker", self.refusal)
         self.started.append(FakeWorker(self, preload))
         return self.started[-1]
 
@@ -151,6 +157,9 @@ class Stand:
     def states_of_run(self) -> list[str]:
         states = [record.state for record in self.told.records if isinstance(record, RunChanged)]
         return [state for n, state in enumerate(states) if n == 0 or state != states[n - 1]]
+
+    def last_of_run(self) -> RunChanged:
+        return [record for record in self.told.records if isinstance(record, RunChanged)][-1]
 
     def states_of(self, stage: str) -> list[str]:
         return [
@@ -298,6 +307,21 @@ def test_a_worker_killed_on_the_way_to_a_stop_is_no_failure(tmp_path: Path) -> N
     stand = play(tmp_path, acts)
     assert stand.states_of_run()[-1] == "stopped"
     assert stand.states_of("matching") == ["waiting", "stopped"]
+
+
+def test_where_no_worker_can_be_started_the_stage_fails(tmp_path: Path) -> None:
+    async def acts(stand: Stand) -> None:
+        stand.refusal = "no process could be started"
+        await stand.until("failed")
+        assert (await stand.command("retry")).ok
+        while stand.states_of("ingest").count("failed") < 2:
+            await asyncio.sleep(0.001)
+        stand.refusal = ""
+        assert (await stand.command("retry")).ok
+
+    stand = play(tmp_path, acts)
+    assert stand.states_of_run()[-3:] == ["failed", "running", "done"]
+    assert stand.states_of("ingest") == ["waiting", "failed", "failed", "done"]
 
 
 def test_a_full_disk_pauses_until_resumed(tmp_path: Path) -> None:
@@ -465,6 +489,66 @@ def test_a_finished_run_goes_on_to_a_later_stage(tmp_path: Path) -> None:
     stand = play(tmp_path, acts, Patience(0.2, SECONDS), until="pairs")
     assert stand.order_of_stages == list(STAGE_NAMES)
     assert stand.states_of_run() == ["starting", "running", "done", "running", "done"]
+
+
+def test_a_stage_that_is_not_wanted_any_more_is_stopped(tmp_path: Path) -> None:
+    async def acts(stand: Stand) -> None:
+        stand.scripts["mapping"] = FakeWorker.until_stopped
+        await stand.until_running("mapping")
+        assert (await stand.command("run-until", stage="matching")).ok
+        await stand.until("done")
+        # verification is finished though not planned: changing it makes it stale, no more
+        changes = {"verification.max_error_px": 3}
+        asked = await stand.command("set", changes=changes)
+        assert not asked.ok and asked.reruns == ("verification",)
+        assert (await stand.command("set", changes=changes, confirm=True)).ok
+
+    stand = play(tmp_path, acts, Patience(0.2, SECONDS))
+    assert stand.states_of("mapping") == ["waiting", "stopped"]
+    assert stand.states_of("verification") == ["waiting", "done", "stale"]
+    assert stand.order_of_stages == list(STAGE_NAMES)
+    assert stand.states_of_run()[-1] == "done"
+
+
+def test_a_pause_that_is_taken_back_before_it_began_leaves_no_word(tmp_path: Path) -> None:
+    async def acts(stand: Stand) -> None:
+        stand.scripts["matching"] = FakeWorker.until_stopped
+        await stand.until_running("matching")
+        stand.rests_when_paused = False  # the step at hand takes long
+        await stand.command("pause")
+        await stand.command("resume")
+        assert stand.last_of_run().why == ""
+        await stand.command("stop")
+
+    play(tmp_path, acts)
+
+
+def test_changes_made_at_rest_are_told_at_the_start(tmp_path: Path) -> None:
+    change = Change(parameter="matching.ratio", old=0.8, new=0.7, by="a test", revision=1, time=0.0)
+    stand = play(tmp_path, nothing, changes=(change,))
+    [told] = [record for record in stand.told.records if isinstance(record, ParameterChanged)]
+    assert (told.parameter, told.old, told.new, told.revision) == ("matching.ratio", 0.8, 0.7, 1)
+
+
+def test_a_change_that_cannot_be_written_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def acts(stand: Stand) -> None:
+        stand.scripts["features"] = FakeWorker.until_stopped
+        await stand.until_running("features")
+
+        def full(request: RunRequest) -> None:
+            raise DiskFull("No space left", "request.json could not be written: no space", "Free")
+
+        monkeypatch.setattr(stand.directory, "write_request", full)
+        answer = await stand.command("set", changes={"matching.ratio": 0.7})
+        assert not answer.ok and answer.revision == 0 and "request.json" in answer.message
+        await stand.command("stop")
+
+    stand = play(tmp_path, acts)
+    request = stand.directory.read_request()
+    assert request is not None and request.changes == ()
+    assert stand.parameters.config == RunConfig()
 
 
 def test_a_checkpoint_is_asked_of_the_stage_that_runs(tmp_path: Path) -> None:

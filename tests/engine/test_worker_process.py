@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import resource
 import signal
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +67,58 @@ async def begun(bench: Bench, worker: WorkerProcess) -> asyncio.Task[StageEnd]:
     log = bench.directory.root / "stages/pairs/stdout.log"
     await bench.until(lambda: log.exists() and fake_worker.LINE in log.read_text())
     return running
+
+
+def test_without_descriptors_there_is_no_worker_and_nothing_leaks(bench: Bench) -> None:
+    async def refusal() -> PipelineError | None:
+        try:
+            async with bench.worker():
+                return None
+        except PipelineError as error:
+            return error
+
+    async def work() -> None:
+        await asyncio.to_thread(os.getpid)  # the pool's thread is there
+        before = open_descriptors()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(before) + 20, limits[1]))
+        failures = 0
+        try:
+            for free in range(20):
+                fillers = list(descriptors_until_the_limit())
+                for filler in [fillers.pop() for _ in range(min(free, len(fillers)))]:
+                    os.close(filler)
+                error = await refusal()
+                for filler in fillers:
+                    os.close(filler)
+                await asyncio.sleep(0.01)  # transports close their pipes in the loop's next round
+                assert open_descriptors() == before
+                if error is None:
+                    break
+                assert (error.title, os.strerror(errno.EMFILE) in error.message) == (
+                    "No worker",
+                    True,
+                )
+                failures += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        # Two pipes, the log, the pipe that tells of exec, standard input.
+        assert 5 <= failures < 10
+
+    run(work())
+
+
+def open_descriptors() -> set[int]:
+    """The descriptors of this process, but not that of the listing itself."""
+    listed = {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
+    return {number for number in listed if Path(f"/proc/self/fd/{number}").exists()}
+
+
+def descriptors_until_the_limit() -> Iterator[int]:
+    """Take all descriptors that the system still gives."""
+    with suppress(OSError):
+        while True:
+            yield os.open(os.devnull, os.O_RDONLY)
 
 
 DEATHS = [
@@ -147,6 +202,21 @@ def test_errors_in_a_stage_leave_the_worker_alive(
         assert end.hint == "look again"
         end = await fail("full")
         assert (end.state, end.why, end.hint) == ("full", "matches is full", "make room")
+
+    run(work())
+
+
+def test_a_removed_run_directory_is_told_as_that(bench: Bench) -> None:
+    root = bench.directory.root
+
+    async def work() -> None:
+        async with bench.worker() as worker:
+            await run_until(worker, "features")
+            root.rename(root.with_name("moved"))
+            end = await worker.run_stage(order("pairs"))
+            assert (end.state, end.title) == ("failed", "The run directory is gone")
+            assert str(root) in end.why and "retry" not in end.hint.lower()
+            assert not root.exists()  # and nothing makes it anew
 
     run(work())
 

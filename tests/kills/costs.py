@@ -11,7 +11,7 @@ from pipeline.engine.log_reader import LogReader
 from pipeline.engine.messages import RunView, StageView
 from pipeline.engine.metrics import METRICS, RECORD
 from pipeline.events import StageChanged
-from pipeline.runner import usable_cores
+from pipeline.machine import usable_cores
 from tests.run_files import items_of
 
 CHECKPOINT = Path("stages/mapping/checkpoint.arrays")

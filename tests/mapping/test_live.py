@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.mapping import adjustment, incremental, refinement
 from pipeline.mapping.adjustment import Adjusted, Freedom
 from pipeline.mapping.bundle import BundleOptions
 from pipeline.mapping.incremental import Growth, grow_model
+from pipeline.mapping.mapper import Mapper
 from pipeline.mapping.refinement import Refinement, refine_model
 from pipeline.mapping.state import MapState
 from pipeline.mapping.tracks import build_tracks
@@ -212,3 +214,12 @@ def test_the_rule_for_principal_points_is_applied_anew() -> None:
     mapping.refine(never)
     mapping.refine(never)
     assert center() == moved and mapping.refinement.freed == frozenset()
+
+
+def test_no_pair_is_looked_for_where_no_model_can_begin() -> None:
+    scene: Any = SimpleNamespace(image_cameras=[0] * 5)
+    mapper, config = Mapper(scene), MappingConfig(min_model_images=3)
+    assert mapper.following(config) == "looking for an initial pair"
+    mapper.remaining = {1, 4}
+    assert mapper.following(config) == "finishing models"
+    assert not mapper.advance(config)

@@ -209,6 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ready-fd", type=int, required=True)
     parser.add_argument("--port", type=int)
+    parser.add_argument("--tied", type=int)
     arguments = parser.parse_args()
     play = Play(**json.loads(os.environ.get(RUN_VARIABLE, "{}")))
     request = RunRequest.model_validate(json.load(sys.stdin))

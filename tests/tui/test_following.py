@@ -12,11 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engine.messages import RunView
 from pipeline.engine.runtime import find_engine
+from pipeline.errors import PipelineError
 from tests.tui.conftest import Barfield
 from tests.tui.fake_engine import Play
 from tests.tui.terminals import engine_of, start, steps_of, terminal, until
+from tests.tui.test_runtime import engine_file
+from tui.following import raise_unless_done
 from tui.runs import status_of
+from tui.session import Manner, _introduce
 
 LONG = Play(steps=100_000)
 
@@ -142,10 +147,10 @@ def test_a_stage_that_fails_fails_the_command(root: Path, barfield: Barfield) ->
     code, out, err = barfield("run", "garden", "--headless", play=Play(steps=3, end="failed"))
     assert code == 1
     assert "features     failed: boom" in out and "| last words" in out
-    assert "features: boom" in err and "try less" in err and "barfield retry garden" in err
+    assert "features: boom" in err and "try less. `barfield retry garden` tries" in err
     command = ("run", "garden", "--headless", "--json")
     code, out, err = barfield(*command, play=Play(steps=3, end="failed"))
-    assert (code, json.loads(out)["error"]["message"]) == (1, "features: boom")
+    assert (code, json.loads(out)["error"]["message"]) == (1, "features: boom.")
 
 
 def test_a_run_without_a_model_fails_in_words(root: Path, barfield: Barfield) -> None:
@@ -186,8 +191,59 @@ def test_a_detached_run_is_only_started_and_attached_to_later(
 def test_a_detached_run_as_json(root: Path, barfield: Barfield) -> None:
     code, out, _ = barfield("run", "garden", "--detach", "--json", play=LONG)
     told = json.loads(out)
-    assert code == 0 and told["root"] == str(root)
+    assert code == 0 and told["root"] == str(root) and told["url"] is None
     assert told["pid"] == engine_of(root).identity.pid
+
+
+def test_the_token_is_not_written_where_nobody_reads_along(
+    capsys: pytest.CaptureFixture[str], root: Path
+) -> None:
+    file = engine_file(root)
+    for as_json in (False, True):
+        _introduce(file, Manner("leave", 8080, as_json))
+        out = capsys.readouterr().out
+        if as_json:
+            assert json.loads(out)["url"] == f"http://127.0.0.1:8080/?token={file.token}"
+        else:
+            assert file.token not in out and str(file.path) in out and ":8080/" in out
+
+
+def test_a_hint_that_names_a_command_stands_alone() -> None:
+    view = RunView(
+        engine="one", run="garden", root="/garden", host="here", pid=1, started=1.0,
+        state="failed", why="boom", hint="Use `barfield run PHOTOS`",
+    )  # fmt: skip
+    with pytest.raises(PipelineError) as error:
+        raise_unless_done(view)
+    assert (error.value.message, error.value.hint) == ("boom.", "Use `barfield run PHOTOS`.")
+
+
+def test_a_stop_and_an_interruption_are_json_where_json_was_asked_for(
+    root: Path, barfield: Barfield
+) -> None:
+    running = start("run", "garden", "--json", play=LONG)
+    until(lambda: steps_of(root) > 3)
+    attached = start("attach", "garden", "--json")
+    assert attached.stderr is not None
+    attached.stderr.readline()
+    attached.send_signal(signal.SIGINT)
+    out, _ = attached.communicate(timeout=20)
+    assert (attached.returncode, json.loads(out)["error"]["title"]) == (130, "Interrupted")
+    running.send_signal(signal.SIGINT)
+    out, _ = running.communicate(timeout=20)
+    assert (running.returncode, json.loads(out)["error"]["title"]) == (130, "Stopped")
+    code, out, _ = barfield("attach", "garden", "--json")
+    assert (code, json.loads(out)["error"]["title"]) == (130, "Stopped")
+    slow = Play(steps=100_000, stop_s=3)
+    running = start("run", "garden", "--json", play=slow)
+    until(lambda: find_engine(root) is not None)
+    assert running.stderr is not None
+    running.stderr.readline()
+    for _ in range(2):
+        running.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    out, _ = running.communicate(timeout=20)
+    assert (running.returncode, json.loads(out)["error"]["title"]) == (130, "Interrupted")
 
 
 def test_attaching_to_a_run_that_has_ended_shows_how(root: Path, barfield: Barfield) -> None:

@@ -13,7 +13,9 @@ from pipeline.engine import runtime
 from pipeline.errors import PipelineError
 from pipeline.events import Progress, Warned
 from pipeline.process_identity import ProcessIdentity
+from pipeline.run_directory import RunDirectory
 from pipeline.run_lock import LOCK
+from pipeline.version import VERSION
 from tests.tui.conftest import Barfield, make_run
 from tests.tui.fake_engine import FakeEngine, publish
 from tests.tui.test_runtime import dead_process
@@ -165,14 +167,19 @@ def test_one_damaged_run_does_not_hide_the_others(
 ) -> None:
     damaged = make_run(tmp_path / "damaged")
     (runtime.socket_path(damaged).parent / "engine.json").write_text("{")
-    code, out, _ = barfield("ls", "--json")
-    assert code == 0
-    assert [(row["run"], row["state"]) for row in json.loads(out)] == [
-        ("damaged", "unreadable"),
-        ("garden", "running"),
-    ]
-    code, _, err = barfield("status", "damaged")
-    assert code == 1 and "Unreadable engine file" in err
+    with RunDirectory(damaged, VERSION):
+        code, out, _ = barfield("ls", "--json")
+        assert code == 0
+        assert [(row["run"], row["state"]) for row in json.loads(out)] == [
+            ("damaged", "unreadable"),
+            ("garden", "running"),
+        ]
+        code, _, err = barfield("status", "damaged")
+        assert code == 1 and "Unreadable engine file" in err
+        code, out, _ = barfield("status")
+        assert code == 0 and "garden: running" in out
+    _, out, _ = barfield("ls", "--json")
+    assert [row["state"] for row in json.loads(out)] == ["new", "running"]
 
 
 def test_ls_without_runs(barfield: Barfield) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -16,6 +16,8 @@ from pipeline.engine import runtime
 from pipeline.engine.runtime import EngineFile, find_engine, known_runs, publish, remember, withdraw
 from pipeline.errors import PipelineError
 from pipeline.process_identity import ProcessIdentity
+from pipeline.run_directory import RunDirectory
+from pipeline.version import VERSION
 from tests.tui.conftest import make_run
 
 
@@ -102,10 +104,28 @@ def test_an_engine_of_another_host_is_neither_ours_nor_removed(root: Path) -> No
 
 def test_a_damaged_engine_file_is_said_to_be_so(root: Path) -> None:
     path = runtime.socket_path(root).parent / "engine.json"
-    path.write_text('{"engine": "one", "surprise": 1}')
-    with pytest.raises(PipelineError, match="another version") as error:
-        find_engine(root)
-    assert str(path) in error.value.message
+    for content in ('{"engine": "one", "surprise": 1}', "{"):
+        path.write_text(content)
+        assert find_engine(root) is None, "nobody holds the run directory"
+        with RunDirectory(root, VERSION):
+            with pytest.raises(PipelineError, match="another version") as error:
+                find_engine(root)
+            assert str(path) in error.value.message
+
+
+def test_an_engine_withdraws_though_its_file_is_damaged(root: Path) -> None:
+    file = engine_file(root)
+    publish(file)
+    file.path.write_text("{")
+    withdraw(file)
+    assert not file.path.parent.exists()
+
+
+def test_an_engine_of_a_later_version_is_found(root: Path) -> None:
+    file = engine_file(root)
+    publish(file)
+    file.path.write_text(json.dumps({**json.loads(file.path.read_text()), "surprise": 1}))
+    assert find_engine(root) == file
 
 
 def test_a_folder_that_others_can_enter_is_refused(folders: Path, root: Path) -> None:
@@ -207,14 +227,15 @@ def test_publishing_and_looking_at_once_never_shows_half_a_file(root: Path) -> N
     assert len(found) == 200 and all(file in files for file in found)
 
 
-def test_runs_are_known_newest_first_until_their_folder_goes(tmp_path: Path) -> None:
+def test_runs_are_known_newest_first_while_their_folder_is_there(tmp_path: Path) -> None:
     first, second = make_run(tmp_path / "a"), make_run(tmp_path / "b")
     assert [run.root for run in known_runs()] == [second, first]
     remember(first)
     assert [run.name for run in known_runs()] == ["a", "b"]
-    shutil.rmtree(first)
+    first.rename(tmp_path / "unmounted")
     assert [run.name for run in known_runs()] == ["b"]
-    assert len(list((tmp_path / "state/barfield/runs").iterdir())) == 1
+    (tmp_path / "unmounted").rename(first)
+    assert [run.name for run in known_runs()] == ["a", "b"]
 
 
 def test_runs_of_other_hosts_are_left_alone(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -110,16 +111,62 @@ def test_a_change_that_runs_stages_again_needs_a_yes(
     assert running.commands[-1]["confirm"] and running.commands[-1]["base_revision"] == 4
 
 
-@pytest.mark.parametrize("command", ["pause", "stop", "checkpoint", "run-until", "set"])
+@pytest.mark.parametrize("command", ["pause", "stop", "checkpoint", "set"])
 def test_without_an_engine_the_user_is_told_how_to_go_on(
     engine: FakeEngine, barfield: Barfield, command: str
 ) -> None:
     engine.tell_run("done")
     engine.sync()
-    more = {"run-until": ["all"], "set": ["matching.ratio=0.7"]}.get(command, [])
+    more = ["matching.ratio=0.7"] if command == "set" else []
     code, _, err = barfield(command, "garden", *more)
     assert code == 1 and "it is done" in err and "barfield resume garden" in err
+    assert "barfield run-until garden" in err
     assert not (engine.root / REQUEST).exists()
+
+
+def test_wrong_usage_is_json_where_json_was_asked_for(
+    running: FakeEngine, barfield: Barfield
+) -> None:
+    for command in (("pause",), ("pause", "garden", "--fast"), ("set", "garden", "matching.ratio")):
+        code, out, err = barfield(*command, "--json")
+        assert (code, err, list(json.loads(out))) == (2, "", ["error"]), command
+    assert running.commands == []
+
+
+def test_an_engine_that_only_lingers_is_no_living_one(
+    photos_of_a_run: Path, barfield: Barfield
+) -> None:
+    root, lingering = photos_of_a_run, Play(steps=2, end="failed", quiet_s=60)
+    assert barfield("run", "garden", "--headless", play=lingering)[0] == 1
+    assert barfield("retry", "garden") == (0, "Done so.\n", "")  # the engine's, which stays
+    first = find_engine(root)
+    resume = ("resume", "garden", "--set", "matching.ratio=0.7")
+    code, out, _ = barfield(*resume, play=Play(steps=2, quiet_s=60))
+    assert code == 0 and "5 of 5 photographs" in out
+    assert [change.new for change in changes_of(root)] == [0.7]
+    second = find_engine(root)
+    assert first is not None and second is not None and first.engine != second.engine
+    code, _, err = barfield("retry", "garden")
+    assert code == 1 and "The run is done" in err
+    for _ in range(2):
+        code, out, err = barfield("stop", "garden")
+        assert (code, out) == (1, "") and "it is done" in err
+        until(lambda: find_engine(root) is None)
+
+
+def test_a_run_at_rest_goes_on_to_another_last_stage(
+    photos_of_a_run: Path, barfield: Barfield
+) -> None:
+    root = photos_of_a_run
+    assert barfield("run", "garden", "--headless", "--until", "features", play=QUICK)[0] == 0
+    for quick in (QUICK, Play(steps=2, quiet_s=60)):
+        code, out, _ = barfield("run-until", "garden", "matching", play=quick)
+        asked = read_request(root)
+        assert code == 0 and "5 of 5 photographs" in out
+        assert asked is not None and asked.until == "matching"
+    code, _, _ = barfield("run-until", "garden", "all", play=QUICK)
+    asked = read_request(root)
+    assert code == 0 and asked is not None and asked.until is None
 
 
 def a_change(parameter: str, old: JsonValue, new: JsonValue, revision: int = 1) -> Change:
@@ -176,6 +223,15 @@ def test_assignments_become_changes() -> None:
     assert added.by.startswith("terminal of ")
     with pytest.raises(SettingsError, match="Unknown"):
         with_assignments(before, ["matching.rato=0.6"])
+
+
+def test_a_user_without_an_entry_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    (change,) = with_assignments(a_request(), ["matching.ratio=0.6"]).changes
+    assert change.by == f"terminal of user {os.getuid()}"
 
 
 QUICK = Play(steps=2, quiet_s=0.0)

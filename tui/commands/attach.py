@@ -23,7 +23,6 @@ def attach(
     import sys
 
     from tui.client import ENDED
-    from tui.failures import INTERRUPTED
     from tui.following import follow, raise_unless_done
     from tui.progress import progress_display
     from tui.runs import no_engine, resolve_run, status_of
@@ -43,7 +42,7 @@ def attach(
                 f"stop {status.name}` ends it.",
                 err=as_json,
             )
-            raise typer.Exit(INTERRUPTED) from None
+            raise
     elif status.state not in ENDED:
         raise no_engine(status)
     if view is not None:

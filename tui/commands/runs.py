@@ -63,6 +63,7 @@ def _row(status: RunStatus) -> tuple[str, ...]:
 
 
 def _lines(status: RunStatus) -> list[str]:
+    from tui.client import ENDED
     from tui.words import as_columns, duration_in_words, one_line, progress_in_words
 
     view, host = status.view, f" on {status.host}" if status.elsewhere else ""
@@ -71,7 +72,7 @@ def _lines(status: RunStatus) -> list[str]:
     if view is None:
         return lines
     lines += [f"  {one_line(text, 500)}" for text in (view.why, view.hint) if text]
-    ran = "running for" if status.engine is not None else "ran for"
+    ran = "ran for" if status.engine is None or status.state in ENDED else "running for"
     lines.append(
         f"  {ran} {duration_in_words(view.seconds)}, parameters at revision {view.revision}"
     )

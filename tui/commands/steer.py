@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from tui.failures import WrongUsage
 if TYPE_CHECKING:
     from pipeline.engine.messages import Answer
     from pipeline.request import RunRequest
+    from tui.runs import RunStatus
 
 Detach = Annotated[
     bool | None,
@@ -28,7 +30,18 @@ def pause(run: Run, as_json: AsJson = False) -> None:
 
 def stop(run: Run, as_json: AsJson = False) -> None:
     """Stop RUN after the step at hand; what is finished is kept."""
-    _order(run, {"op": "stop"}, as_json)
+    from tui.client import ENDED, EngineClient, EngineGone
+    from tui.runs import no_engine, resolve_run, status_of
+
+    status = status_of(resolve_run(run))
+    if status.engine is None:
+        raise no_engine(status)
+    client = EngineClient(status.engine.socket)
+    if status.state in ENDED:
+        with suppress(EngineGone):
+            client.command({"op": "stop"})  # it only stayed in case somebody wants to try again
+        raise no_engine(status)
+    tell_answer(client.command({"op": "stop"}), as_json)
 
 
 def checkpoint(run: Run, as_json: AsJson = False) -> None:
@@ -39,14 +52,21 @@ def checkpoint(run: Run, as_json: AsJson = False) -> None:
 def run_until(
     run: Run,
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="Last stage; all: every stage.")],
+    detach: Detach = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change which stage of RUN is the last."""
+    """Change which stage of RUN is the last; a run at rest goes on to that stage."""
     from tui.commands.run import check_stage
+    from tui.runs import resolve_run, status_of
 
     last = None if stage == "all" else stage
     check_stage("STAGE", last)
-    _order(run, {"op": "run-until", "stage": last}, as_json)
+    status = status_of(resolve_run(run))
+    if _is_at_rest(status):
+        request = _recorded_request(status.root).model_copy(update={"until": last})
+        _start(request, detach, as_json)
+    else:
+        _tell(status, {"op": "run-until", "stage": last}, as_json)
 
 
 def resume(
@@ -61,12 +81,32 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with RUN: after a pause, or where it was when its engine ended."""
-    _go_on(run, "resume", assignments or [], detach, as_json)
+    from tui.runs import resolve_run, status_of
+
+    status = status_of(resolve_run(run))
+    if _is_at_rest(status):
+        _go_on(status, assignments or [], detach, as_json)
+        return
+    if assignments:
+        raise WrongUsage(
+            "--set is for a run at rest",
+            f"{status.name} has a living engine; it is {status.state}.",
+            f"barfield set {status.name} {' '.join(assignments)}",
+        )
+    _tell(status, {"op": "resume"}, as_json)
 
 
 def retry(run: Run, detach: Detach = None, as_json: AsJson = False) -> None:
     """Try the failed stage of RUN again, from its checkpoint or its last item."""
-    _go_on(run, "retry", [], detach, as_json)
+    from tui.runs import resolve_run, status_of
+
+    status = status_of(resolve_run(run))
+    # The engine that saw the stage fail stays for a while, for this.
+    failed_just_now = status.engine is not None and status.state == "failed"
+    if _is_at_rest(status) and not failed_just_now:
+        _go_on(status, [], detach, as_json)
+    else:
+        _tell(status, {"op": "retry"}, as_json)
 
 
 def tell_answer(answer: Answer, as_json: bool) -> None:
@@ -87,34 +127,63 @@ def _order(run: str, command: dict[str, Any], as_json: bool) -> None:
     tell_answer(EngineClient(engine.socket).command(command), as_json)
 
 
-def _go_on(run: str, op: str, assignments: list[str], detach: bool | None, as_json: bool) -> None:
-    """Give the command to the living engine, or start a new one with what was asked before."""
+def _is_at_rest(status: RunStatus) -> bool:
+    """Whether a new engine has to be started for a run; an engine that only stays for a while
+    after the end of the run makes room for it.
+
+    Raises PipelineError where an engine is at work that cannot be reached from here.
+    """
+    from tui.client import ENDED
+    from tui.runs import no_engine
+
+    if status.engine is not None:
+        return status.state in ENDED
+    if status.elsewhere or status.state == "silent":
+        raise no_engine(status)
+    return True
+
+
+def _tell(status: RunStatus, command: dict[str, Any], as_json: bool) -> None:
+    """Give a command to the engine of a run, which has one."""
     from tui.client import EngineClient
-    from tui.runs import no_engine, resolve_run, status_of
-    from tui.session import Manner, attachment_of, run_session
+    from tui.runs import no_engine
 
-    status = status_of(resolve_run(run))
     if status.engine is None:
-        if status.elsewhere or status.state == "silent":
-            raise no_engine(status)
-        request = _recorded_request(status.root, assignments, is_done=status.state == "done")
-        run_session(request, Manner(attachment_of(detach), as_json=as_json))
-        return
-    if assignments:
-        raise WrongUsage(
-            "--set is for a run at rest",
-            f"{status.name} has a living engine; it is {status.state}.",
-            f"barfield set {status.name} {' '.join(assignments)}",
-        )
-    tell_answer(EngineClient(status.engine.socket).command({"op": op}), as_json)
+        raise no_engine(status)
+    tell_answer(EngineClient(status.engine.socket).command(command), as_json)
 
 
-def _recorded_request(root: Path, assignments: list[str], *, is_done: bool) -> RunRequest:
-    """What a run was asked to do, with some parameters changed."""
+def _go_on(status: RunStatus, assignments: list[str], detach: bool | None, as_json: bool) -> None:
+    """Start a new engine with what was asked of the run before, and some parameters changed."""
     from pipeline.errors import PipelineError
-    from pipeline.run_directory import read_request
     from pipeline.settings import SettingsError
     from tui.kept_changes import with_assignments
+
+    request = _recorded_request(status.root)
+    if status.state == "done" and not assignments:
+        raise PipelineError(
+            "The run is done",
+            f"{status.root} has all that was asked for.",
+            f"Change a parameter with --set, go on with `barfield run-until {status.name} STAGE`, "
+            "or see what came out with `barfield report`.",
+        )
+    try:
+        request = with_assignments(request, assignments)
+    except SettingsError as error:
+        raise WrongUsage(error.title, error.message, error.hint) from error
+    _start(request, detach, as_json)
+
+
+def _start(request: RunRequest, detach: bool | None, as_json: bool) -> None:
+    from tui.session import Manner, attachment_of, run_session
+
+    run_session(request, Manner(attachment_of(detach), as_json=as_json))
+
+
+def _recorded_request(root: Path) -> RunRequest:
+    """What a run was asked to do. Raises PipelineError where that is not recorded."""
+    from pipeline.errors import PipelineError
+    from pipeline.run_directory import read_request
 
     request = read_request(root)
     if request is None:
@@ -123,14 +192,4 @@ def _recorded_request(root: Path, assignments: list[str], *, is_done: bool) -> R
             f"{root} does not say what was asked of the run.",
             f"Start it with `barfield run PHOTOS --out {root}`; what is done is kept.",
         )
-    if is_done and not assignments:
-        raise PipelineError(
-            "The run is done",
-            f"{root} has all that was asked for.",
-            "Change a parameter with --set, or see what came out with `barfield report`.",
-        )
-    try:
-        # The folder may have been moved since.
-        return with_assignments(request.model_copy(update={"out": root}), assignments)
-    except SettingsError as error:
-        raise WrongUsage(error.title, error.message, error.hint) from error
+    return request.model_copy(update={"out": root})  # the folder may have been moved since
