@@ -182,9 +182,9 @@ async def _engine(
         published = await stack.enter_async_context(
             _served(directory.root, service, identity, process, options.port)
         )
-        if (why := _remember(directory.root)) is not None:
+        for warning in (*map(Warned, directory.damages), *_remember(directory.root)):
             # Only then does the run begin, which forgets the warnings of the last time.
-            asyncio.get_running_loop().call_soon(journal.tell, "", why)
+            asyncio.get_running_loop().call_soon(journal.tell, "", warning)
         looking = asyncio.create_task(_give_up_without(directory, supervisor))
         stack.callback(looking.cancel)
         handshake.ready(published.socket)
@@ -232,13 +232,13 @@ async def _served(
             runtime.withdraw(file)
 
 
-def _remember(root: Path) -> Warned | None:
+def _remember(root: Path) -> list[Warned]:
     """Note the run for `barfield ls`; a warning where that cannot be: no reason not to run."""
     try:
         runtime.remember(root)
     except PipelineError as error:
-        return Warned(f"`barfield ls` will not know of this run: {error.message} {error.hint}")
-    return None
+        return [Warned(f"`barfield ls` will not know of this run: {error.message} {error.hint}")]
+    return []
 
 
 async def _give_up_without(directory: RunDirectory, supervisor: Supervisor) -> None:
