@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.engine_runs import Host, own_host
 from tests.kills.course import MOST_UNSAVED_S, Course
-from tests.kills.plan import KINDS, MOMENTS, Outcome, Plan, undisturbed
+from tests.kills.plan import KINDS, MOMENTS, Kill, Outcome, Plan, undisturbed
 
 DESK = Path(__file__).resolve().parents[2] / "sample_scenes" / "desk" / "images"
 PHOTOS = 8
@@ -33,13 +33,18 @@ def copy_photos(folder: Path, count: int = PHOTOS) -> Path:
     return photos
 
 
+def tell(kill: Kill) -> None:
+    """A line for each kill, for those who wait."""
+    sys.stderr.write(f"{kill.kind} killed in {kill.at}\n")
+
+
 def kill_runs(
     host: Host, folder: Path, of_each_kind: int, options: tuple[str, ...] = ()
 ) -> Outcome:
     """Kills over the whole of runs of eight photographs."""
     plan = Plan(copy_photos(folder), folder / "run", options)
     reference = undisturbed(host, replace(plan, run=folder / "undisturbed"))
-    return Course(host, plan, reference, random.Random(0)).kill_often(of_each_kind)
+    return Course(host, plan, reference, random.Random(0), tell).kill_often(of_each_kind)
 
 
 def kill_mappings(host: Host, folder: Path, of_each_kind: int) -> Outcome:
@@ -49,7 +54,7 @@ def kill_mappings(host: Host, folder: Path, of_each_kind: int) -> Outcome:
     host.call(*Plan(photos, prepared, ("--until", "verification")).command)
     reference = undisturbed(host, Plan(photos, folder / "undisturbed", prepared=prepared))
     plan = Plan(photos, folder / "run", moments=("mapping",), prepared=prepared)
-    return Course(host, plan, reference, random.Random(0)).kill_often(of_each_kind)
+    return Course(host, plan, reference, random.Random(0), tell).kill_often(of_each_kind)
 
 
 def print_table(outcome: Outcome) -> None:

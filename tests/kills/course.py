@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipeline.engine.messages import RunView, StageView
@@ -88,8 +88,17 @@ class Course:
     """A command that is given again and again until its run is done, however often it is killed;
     then the run is compared with the reference, removed and begun anew."""
 
-    def __init__(self, host: Host, plan: Plan, reference: Reference, dice: random.Random) -> None:
+    def __init__(
+        self,
+        host: Host,
+        plan: Plan,
+        reference: Reference,
+        dice: random.Random,
+        tell: Callable[[Kill], None],
+    ) -> None:
+        """tell: is called after each kill."""
         self.outcome = Outcome()
+        self._tell = tell
         self._host = host
         self._plan = plan
         self._run = plan.run
@@ -187,7 +196,7 @@ class Course:
         killed_at = time.time()
         view = self._settled(pid, stage)
         if view is None or view.state != "failed":
-            self.outcome.kills.append(Kill("worker", at, late=True))
+            self._note(Kill("worker", at, late=True))
             return
         if not ("kill" in view.why and view.hint):
             self._wrong(f"no words for the death of a worker: {view.why!r}, {view.hint!r}")
@@ -243,7 +252,7 @@ class Course:
         until(lambda: all(map(gone, workers)), SECONDS_TO_SETTLE)
         killed = Kill("engine", at, orphan_s=time.monotonic() - begin, late=late)
         if at_once:
-            self.outcome.kills.append(killed)
+            self._note(killed)
             return
         ended_at = time.time()
         self._hear_client(0 if late else 1, "registered" if late else "The engine died")
@@ -253,7 +262,7 @@ class Course:
         self._look_through(quiet=True)
 
     def _account(self, kill: Kill, told: StageView | None, ended_at: float) -> None:
-        """Note a kill with what it cost."""
+        """Note a kill with its costs."""
         self._check_step()
         redone, unsaved = lost_items(self._run, told), 0.0
         counted = 0 if told is None else told.done
@@ -261,13 +270,16 @@ class Course:
             unsaved = unsaved_s(self._run, ended_at)
             step = saved_step(self._run)
             self._saved = None if step is None else (step, time.time())
-        cost = replace(kill, counted=counted, redone=redone, unsaved_s=unsaved)
-        self.outcome.kills.append(cost)
+        self._note(replace(kill, counted=counted, redone=redone, unsaved_s=unsaved))
         photos = sum(1 for _ in self._plan.photos.iterdir())
         if redone > most_in_flight(kill.at, photos):
             self._wrong(f"{redone} items of {kill.at} were lost: {told}")
         if unsaved > MOST_UNSAVED_S:
             self._wrong(f"{unsaved:.1f} s of mapping were lost")
+
+    def _note(self, kill: Kill) -> None:
+        self.outcome.kills.append(kill)
+        self._tell(kill)
 
     def _check_step(self) -> None:
         """See where mapping began after the kill before, if it has told anything since."""
