@@ -7,25 +7,13 @@ forms of terminal and browser. Unknown keys and impossible values are refused.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict
 
-Applies = Literal["live", "stage", "restart"]
-
-
-def setting(
-    default: Any, effect: str, *, unit: str = "", applies: Applies = "stage", **bounds: Any
-) -> Any:
-    """A field with its effect in words, its unit, its bounds, and when a change applies."""
-    extra: dict[str, JsonValue] = {"unit": unit, "applies": applies}
-    return Field(default, description=effect, json_schema_extra=extra, **bounds)
-
-
-class StageConfig(BaseModel):
-    """Base of the stages' configurations."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from pipeline.config_base import StageConfig, setting
+from pipeline.planar_config import PlanarConfig
+from pipeline.radiance_config import RadianceConfig
 
 
 class IngestConfig(StageConfig):
@@ -249,4 +237,6 @@ class RunConfig(BaseModel):
     matching: MatchingConfig = MatchingConfig()
     verification: VerificationConfig = VerificationConfig()
     mapping: MappingConfig = MappingConfig()
+    radiance: RadianceConfig = RadianceConfig()
+    planar: PlanarConfig = PlanarConfig()
     cluster: ClusterConfig = ClusterConfig()

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from pipeline.config import Applies, FeaturesConfig, RunConfig
+from pipeline.config import FeaturesConfig, RunConfig
+from pipeline.config_base import Applies
 from pipeline.errors import PipelineError
 
 Sections = dict[str, dict[str, Any]]
@@ -124,7 +125,8 @@ def parameter(config: RunConfig, key: str) -> JsonValue:
     """The value of a parameter, ``stage.field``. Raises SettingsError if there is none."""
     stage, _, field = key.partition(".")
     _check_known(stage, field, CHANGE)
-    return cast(JsonValue, getattr(getattr(config, stage), field))
+    section: BaseModel = getattr(config, stage)
+    return cast(JsonValue, section.model_dump(mode="json", include={field})[field])
 
 
 @cache
@@ -134,9 +136,9 @@ def parameters() -> Mapping[str, ParameterInfo]:
     for stage, section in ((name, _section(name)) for name in RunConfig.model_fields):
         schema = section.model_json_schema()["properties"]
         for name, field in section.model_fields.items():
-            about = schema[name]
+            about = _plain_schema(schema[name])
             found[f"{stage}.{name}"] = ParameterInfo(
-                default=field.default,
+                default=parameter(RunConfig(), f"{stage}.{name}"),
                 unit=about.get("unit", ""),
                 effect=field.description or "",
                 applies=about["applies"],
@@ -146,7 +148,8 @@ def parameters() -> Mapping[str, ParameterInfo]:
 
 
 def parse_assignment(text: str) -> Sections:
-    """``stage.field=value`` as a section; the value is read as TOML, else as plain text.
+    """``stage.field=value`` as a section; the value is read as TOML, else as plain text; `null` is
+    no value, which leaves it to the stage.
 
     Raises SettingsError if the text has another form.
     """
@@ -160,10 +163,11 @@ def parse_assignment(text: str) -> Sections:
         )
     try:
         parsed: Any = tomllib.loads(f"value = {value.strip()}")["value"]
-        json.dumps(parsed)
-    except (ValueError, TypeError, RecursionError):  # no TOML; a date; thousands of digits or [
+        json.dumps(parsed, allow_nan=False)
+    # No TOML; nan and inf; a date; thousands of digits or [.
+    except (ValueError, TypeError, RecursionError):
         parsed = value.strip()
-    return {stage: {field: parsed}}
+    return {stage: {field: None if parsed == "null" else parsed}}
 
 
 def settings_as_toml(config: RunConfig) -> str:
@@ -176,8 +180,9 @@ def settings_as_toml(config: RunConfig) -> str:
             extra = field.json_schema_extra
             unit = extra.get("unit", "") if isinstance(extra, dict) else ""
             lines.append(f"# {field.description}" + (f" [{unit}]" if unit else ""))
-            # TOML writes text, numbers and truth values as JSON does.
-            lines.append(f"{name} = {json.dumps(getattr(section, name))}")
+            value = getattr(section, name)
+            # TOML writes text, numbers and truth values as JSON does, and has no null.
+            lines.append(f"# {name} =" if value is None else f"{name} = {json.dumps(value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -270,6 +275,14 @@ def _validated(sections: Sections, origins: _Origins) -> RunConfig:
             f"{first['msg']}.",
             f"{stage}.{field}: {description}.",
         ) from None
+
+
+def _plain_schema(about: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a field; of one that may be null, bounds and type in the same place."""
+    if "anyOf" not in about:
+        return about
+    (bounds,) = (option for option in about["anyOf"] if option != {"type": "null"})
+    return {**about, **bounds, "type": [bounds["type"], "null"]}
 
 
 def _section(stage: str) -> type[BaseModel]:

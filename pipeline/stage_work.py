@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue, ValidationError
 
-from pipeline.config import StageConfig
+from pipeline.config_base import StageConfig, is_live
 from pipeline.events import Checkpointed, ParameterChanged, Record, Warned
 from pipeline.manifest import Ingredients
 from pipeline.stage import Checkpoint
@@ -111,6 +111,10 @@ class StageWork:
         self._unsaved_change = False
         self._tell(Checkpointed(step))
 
+    def keep_preview(self, name: str, picture: bytes) -> str:
+        """Keep a small picture; its path below the run directory."""
+        return self._workspace.save_preview(self._asked.stage, name, picture)
+
     def confirm_saved(self) -> None:
         """Tell again of the last checkpoint, for one who asks while nothing has happened since."""
         if self._saved_step is not None:
@@ -172,10 +176,3 @@ class StageWork:
         self.section = section
         self._unsaved_change = True
         self._tell(ParameterChanged(name, old, new, change.by, change.revision, step))
-
-
-def is_live(section: StageConfig, field: str) -> bool:
-    """Whether a change of a field takes effect between two steps of its stage."""
-    info = type(section).model_fields.get(field)
-    extra = info.json_schema_extra if info is not None else None
-    return isinstance(extra, dict) and extra.get("applies") == "live"

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import JsonValue
 
 from pipeline.available_memory import available_bytes
-from pipeline.config import FeaturesConfig, StageConfig
+from pipeline.config import FeaturesConfig
+from pipeline.config_base import StageConfig
 from pipeline.events import Progress, Record, Report, Warned
 from pipeline.features.sift import SiftCounts, extract_sift, peak_threshold, pyramid_bytes
 from pipeline.geometry.arrays import UInt8s

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from pipeline.config import MappingConfig, StageConfig
+from pipeline.config import MappingConfig
+from pipeline.config_base import StageConfig
 from pipeline.errors import PipelineError
 from pipeline.events import Metric, Progress, Record, Report
 from pipeline.geometry.cameras import Camera

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from pipeline.config import MappingConfig, StageConfig
+from pipeline.config import MappingConfig
+from pipeline.config_base import StageConfig
 from pipeline.events import Metric, Progress, Record, Report
 from pipeline.geometry.cameras import MODELS, Camera
 from pipeline.products import (

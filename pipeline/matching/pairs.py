@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from pipeline.config import PairsConfig, StageConfig
+from pipeline.config import PairsConfig
+from pipeline.config_base import StageConfig
 from pipeline.events import Progress, Record, Report, Warned
 from pipeline.geometry.arrays import Float32s, Int64s
 from pipeline.matching.retrieval import (

@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import JsonValue
 
-from pipeline.config import MatchingConfig, StageConfig
+from pipeline.config import MatchingConfig
+from pipeline.config_base import StageConfig
 from pipeline.events import Progress, Record, Report
 from pipeline.hashing import content_key
 from pipeline.item_refs import ItemRef

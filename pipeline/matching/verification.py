@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import JsonValue
 
 from pipeline.camera_json import camera_as_json
-from pipeline.config import StageConfig, VerificationConfig
+from pipeline.config import VerificationConfig
+from pipeline.config_base import StageConfig
 from pipeline.events import Progress, Record, Report
 from pipeline.geometry.arrays import Bools
 from pipeline.geometry.cameras import Camera

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import ClassVar
 
-from pipeline.config import IngestConfig, StageConfig
+from pipeline.config import IngestConfig
+from pipeline.config_base import StageConfig
 from pipeline.events import Record
 from pipeline.stage import Control, Inputs, Products
 

@@ -1,0 +1,218 @@
+"""What a configuration means for a device and a problem: the presets, and what overrides them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from pipeline.radiance.encoding import alpha_at
+from pipeline.radiance.fields import FieldShape
+from pipeline.radiance.grid import GridShape
+from pipeline.radiance.mlp import MlpShape
+from pipeline.radiance.model import ModelShape
+from pipeline.radiance.problem import Problem
+from pipeline.radiance.setup import Setup
+from pipeline.radiance_config import RadianceConfig
+
+Preset = Literal["barf", "barf-fast", "barf-cpu"]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate that falls exponentially from start to end."""
+
+    start: float
+    end: float
+
+    def at(self, progress: float) -> float:
+        """The rate at a share of the training in [0, 1]."""
+        return float(self.start * (self.end / self.start) ** progress)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A configuration with nothing left open; the words are those of RadianceConfig.
+
+    images: views that a step looks at; None: all. same_pixels: it looks at the same share of each.
+    pose_solver: what moves the poses, from the share `pose_start` of the training on;
+    pose_damping and stiff_turns: of its Gauss-Newton
+    steps, see `Curvature`; relocate_at: shares of the bands at whose opening cameras
+    that are lost are looked for. Exactly one of steps and minutes is given.
+    """
+
+    preset: Preset
+    field: FieldShape
+    samples: int
+    fine_samples: int
+    encoding: Literal["coarse-to-fine", "full", "none"]
+    refine_poses: bool
+    refine_focal: bool
+    exposure: bool
+    steps: int | None
+    minutes: float | None
+    rays: int
+    images: int | None
+    same_pixels: bool
+    field_rate: Rate
+    pose_rate: Rate
+    pose_solver: Literal["adam", "gauss-newton"]
+    pose_damping: Rate
+    stiff_turns: float
+    relocate_at: tuple[float, ...]
+    pose_start: float
+    alpha_start: float
+    c2f_start: float
+    c2f_end: float
+    track_weight: float
+    seed: int
+
+    def alpha_at(self, progress: float, bands: int) -> float:
+        """Bands that are open at a share of the training; the controls keep all or none open."""
+        if self.encoding == "full":
+            return float(bands)
+        if self.encoding == "none":
+            return 0.0
+        start = min(self.alpha_start, float(bands))
+        return alpha_at(progress, self.c2f_start, self.c2f_end, bands, start)
+
+    @property
+    def model_shape(self) -> ModelShape:
+        """What the model is built like."""
+        return ModelShape(self.field, self.samples, self.fine_samples, self.exposure)
+
+
+def preset_for(config: RadianceConfig, device: torch.device) -> Preset:
+    """The preset that a configuration means on a device."""
+    if config.preset != "auto":
+        return config.preset
+    return "barf-fast" if device.type == "cuda" else "barf-cpu"
+
+
+def view_size_px(config: RadianceConfig, device: torch.device) -> int:
+    """Longer side of the views to train on."""
+    if config.size_px is not None:
+        return config.size_px
+    return {"barf": 640, "barf-fast": 640, "barf-cpu": 240}[preset_for(config, device)]
+
+
+def resolve(config: RadianceConfig, device: torch.device, problem: Problem) -> Settings:
+    """Fill in what the configuration leaves to its preset."""
+    make = {"barf": _published, "barf-fast": _fast, "barf-cpu": _small}
+    settings = make[preset_for(config, device)](_Scene.of(problem))
+    given = {
+        name: value
+        for name in (
+            *("exposure", "rays", "samples", "fine_samples", "track_weight"),
+            *("alpha_start", "c2f_start", "c2f_end"),
+        )
+        if (value := getattr(config, name)) is not None
+    }
+    steps, minutes = config.steps, config.minutes
+    if steps is not None or minutes is not None:
+        given["steps"], given["minutes"] = steps, minutes if steps is None else None
+    return replace(
+        settings,
+        encoding=config.encoding,
+        refine_poses=config.refine_poses,
+        refine_focal=config.refine_focal,
+        seed=config.seed,
+        field_rate=_rate(settings.field_rate, config.field_rate, config.field_rate_end),
+        pose_rate=_rate(settings.pose_rate, config.pose_rate, config.pose_rate_end),
+        **given,
+    )
+
+
+def _rate(preset: Rate, start: float | None, end: float | None) -> Rate:
+    return Rate(preset.start if start is None else start, preset.end if end is None else end)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What presets need to know: inverse depths are sampled; the cameras are unknown and look one
+    way; mapping found them; nothing lies outside the box."""
+
+    inverse: bool
+    one_way: bool
+    mapped: bool
+    bounded: bool
+
+    @staticmethod
+    def of(problem: Problem) -> _Scene:
+        inverse, bounded = problem.depth_range.inverse, problem.bounded
+        one_way = Setup.of(problem).looks_one_way
+        return _Scene(inverse, one_way, problem.tracks is not None, bounded)
+
+
+def _published(scene: _Scene) -> Settings:
+    """BARF, ICCV 2021, section 4.2 and 4.3, and the settings of its code."""
+    forward_facing = scene.inverse
+    return Settings(
+        preset="barf",
+        field=MlpShape(),
+        samples=128,
+        fine_samples=0,
+        encoding="coarse-to-fine",
+        refine_poses=True,
+        refine_focal=False,
+        exposure=False,
+        steps=200_000,
+        minutes=None,
+        rays=2048 if forward_facing else 1024,
+        images=None,
+        same_pixels=True,
+        field_rate=Rate(1e-3, 1e-4) if forward_facing else Rate(5e-4, 1e-4),
+        pose_rate=Rate(3e-3, 1e-5) if forward_facing else Rate(1e-3, 1e-5),
+        pose_solver="adam",
+        pose_damping=Rate(1.0, 1.0),
+        stiff_turns=1.0,
+        relocate_at=(),
+        pose_start=0.0,
+        alpha_start=0.0,
+        c2f_start=0.1,
+        c2f_end=0.5,
+        track_weight=0.0,
+        seed=0,
+    )
+
+
+def _fast(scene: _Scene) -> Settings:
+    """A smoothed grid, and Gauss-Newton steps for the poses.
+
+    Lost cameras are looked for where many lie around a scene; poses that mapping found need no
+    coarse start: it would only move them to and fro.
+    """
+    return replace(
+        _published(scene),
+        preset="barf-fast",
+        field=GridShape(resolution=160 if scene.bounded or scene.one_way else 224),
+        exposure=True,
+        samples=192,
+        steps=6000,
+        rays=16_384,
+        same_pixels=False,
+        field_rate=Rate(5e-2, 5e-3),
+        pose_rate=Rate(0.2, 0.1) if scene.one_way else Rate(0.1, 0.05 if scene.mapped else 0.02),
+        pose_solver="gauss-newton",
+        pose_damping=Rate(0.01, 1e-4) if scene.one_way or scene.mapped else Rate(0.3, 1e-4),
+        stiff_turns=10.0 if scene.one_way else 1.0,
+        pose_start=0.05,
+        relocate_at=() if scene.one_way or scene.mapped else (0.3, 0.5, 0.75),
+        alpha_start=3.0 if scene.mapped else 0.0,
+        c2f_start=0.0,
+        c2f_end=0.6,
+        track_weight=1.0,
+    )
+
+
+def _small(scene: _Scene) -> Settings:
+    """The same in a size that two CPU cores can bear."""
+    return replace(
+        _fast(scene),
+        preset="barf-cpu",
+        field=GridShape(resolution=64 if scene.bounded or scene.one_way else 160),
+        samples=96,
+        steps=1500,
+        rays=2048,
+    )

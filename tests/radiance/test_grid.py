@@ -1,0 +1,175 @@
+"""The smoothed grid: its slopes, its levels of detail, and what it passes over."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.radiance.field import Field
+from pipeline.radiance.fields import make_field, shape_from_json, shape_to_json
+from pipeline.radiance.grid import GridField, GridShape
+from pipeline.radiance.occupancy import Occupancy
+
+REACH = torch.tensor([[-2.0, -1.0, 0.0], [2.0, 1.0, 3.0]])
+SHAPE = GridShape(resolution=24)
+
+
+def rough_field(bounded: bool = False, shape: GridShape = SHAPE) -> GridField:
+    """A field with random values at its nodes, dense nearly everywhere."""
+    field = GridField(shape, REACH, bounded)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        field.values.copy_(torch.randn(field.values.shape, generator=generator) + 0.5)
+    return field
+
+
+def places(count: int, seed: int = 0) -> Tensor:
+    """Points within reach."""
+    shares = torch.rand((count, 3), generator=torch.Generator().manual_seed(seed))
+    return REACH[0] + (REACH[1] - REACH[0]) * (0.05 + 0.9 * shares)
+
+
+def slow_values(field: GridField, point: Tensor, alpha: float) -> np.ndarray:
+    """Interpolated values at a point, node after node, with the filter of full resolution."""
+    values = field.values.detach().double().numpy()
+    nodes = np.array(values.shape[:0:-1])
+    sigma = field.blur_at(alpha) / 2.0 * (nodes.max() - 1) / 2.0  # half the longest side is 2
+    at = ((point.double() - REACH[0]) / (REACH[1] - REACH[0])).numpy() * (nodes - 1)
+    for axis in range(3):
+        offsets = (np.arange(nodes[axis])[:, None] - np.arange(nodes[axis])) / sigma
+        weights = np.exp(-0.5 * offsets**2)
+        weights /= weights.sum(1, keepdims=True)
+        values = np.moveaxis(np.tensordot(values, weights, axes=([3 - axis], [1])), -1, 3 - axis)
+    low = np.minimum(at.astype(int), nodes - 2)
+    part = at - low
+    found = np.zeros(len(values))
+    for corner in np.ndindex(2, 2, 2):
+        share = np.prod([p if c else 1 - p for p, c in zip(part, corner, strict=True)])
+        x, y, z = low + np.array(corner)
+        found += share * values[:, z, y, x]
+    return found
+
+
+def test_it_interpolates_the_filtered_nodes() -> None:
+    """Beside a slow twin, near the last level, where the filter keeps all nodes."""
+    field = rough_field()
+    alpha = field.bands - 0.2
+    density, rgb = field(places(20), places(20), alpha)
+    for number, point in enumerate(places(20)):
+        value, *colors = slow_values(field, point, alpha)
+        # Half the longest side is 2; six is the logit of nothing.
+        assert density[number].item() == pytest.approx(
+            math.log1p(math.exp(10 * value - 6)) / 2.0, rel=1e-3, abs=1e-5
+        )
+        np.testing.assert_allclose(
+            rgb[number].detach(), 1 / (1 + np.exp(-4 * np.array(colors))), atol=1e-3
+        )
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.5])
+@pytest.mark.parametrize("bounded", [False, True])
+def test_slopes_are_those_of_finite_differences(alpha: float, bounded: bool) -> None:
+    field = rough_field(bounded).double()
+    points = places(200).double().requires_grad_(True)
+
+    def seen(at: Tensor) -> Tensor:
+        density, rgb = float64(field, at, alpha)
+        return (density.log1p() + rgb.sum(-1)).sum()
+
+    (slopes,) = torch.autograd.grad(seen(points), points)
+    step = 1e-5
+    errors = []
+    for axis in range(3):
+        offset = torch.zeros(3, dtype=torch.float64)
+        offset[axis] = step
+        with torch.no_grad():
+            ahead = [seen(points[n : n + 1] + offset).item() for n in range(20)]
+            behind = [seen(points[n : n + 1] - offset).item() for n in range(20)]
+        differences = (np.array(ahead) - np.array(behind)) / (2 * step)
+        errors.append(np.abs(differences - slopes[:20, axis].numpy()))
+    # Within a cell the interpolation is smooth; hardly a point lies within a step of a side.
+    assert np.median(np.stack(errors)) < 1e-6 < np.abs(slopes.numpy()).max()
+
+
+def float64(field: GridField, points: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """The field in double precision: what it computes is the same, rounding is not."""
+    return field.at((points - field.center) / field.half_size, alpha)
+
+
+def test_alpha_lets_detail_in_level_after_level() -> None:
+    """The variation between neighbours grows with alpha; beyond the last band nothing changes."""
+    field = rough_field()
+    line = torch.stack([torch.linspace(-1.5, 1.5, 400), torch.zeros(400), torch.ones(400)], dim=-1)
+
+    def roughness(alpha: float) -> float:
+        with torch.no_grad():
+            return float(field(line, line, alpha)[1].diff(dim=0).abs().sum())
+
+    levels = [roughness(float(alpha)) for alpha in range(field.bands + 1)]
+    assert all(b > 1.2 * a for a, b in itertools.pairwise(levels))
+    assert roughness(field.bands + 3.0) == levels[-1]
+
+
+def test_blur_halves_with_every_band() -> None:
+    field = rough_field()
+    blurs = [field.blur_at(float(alpha)) for alpha in range(field.bands + 1)]
+    assert blurs[0] == pytest.approx(0.25 * 2.0)  # of half the longest side
+    assert all(a == pytest.approx(2 * b) for a, b in itertools.pairwise(blurs))
+    node = 4.0 / (SHAPE.resolution - 1)
+    assert 0.2 * node < blurs[-1] <= 0.51 * node
+    assert field.sample_share(0.0) < field.sample_share(float(field.bands)) == 1.0
+
+
+def test_bounded_density_ends_at_the_sides() -> None:
+    """An unbounded twin is as dense at the sides as within."""
+    side = torch.tensor([[2.0, 0.0, 1.5], [0.0, -1.0, 1.5], [0.0, 0.0, 3.0]])
+    ended, _ = rough_field(bounded=True)(side, side, 0.0)
+    going_on, _ = rough_field(bounded=False)(side, side, 0.0)
+    assert ended.abs().max() < 1e-6 < 0.1 < going_on.min()
+
+
+def test_what_is_empty_is_passed_over_and_nothing_else_changes() -> None:
+    """A dense corner in an empty box: most cells are empty, and points in them see nothing."""
+    field = GridField(SHAPE, REACH, bounded=False)
+    with torch.no_grad():
+        field.values.fill_(-1.0)
+        field.values[:, :6, :4, :6] = 1.0
+    alpha, points = float(field.bands), places(3000)
+    with torch.no_grad():
+        before = field(points, points, alpha)
+        field.refresh(alpha)
+        after = field(points, points, alpha)
+    assert 0.02 < float(field.occupancy.occupied.float().mean()) < 0.2
+    dense = before[0] > 0.5
+    assert 10 < int(dense.sum()) < 300
+    assert torch.equal(after[0][dense], before[0][dense])
+    assert torch.equal(after[1][dense], before[1][dense])
+    assert float((after[0] - before[0]).abs().max()) < 0.5
+    assert int((after[0] == 0).sum()) > 2000
+
+
+def test_occupancy_keeps_everything_until_it_is_told() -> None:
+    occupancy = Occupancy([4, 5, 6])
+    inside = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]])
+    assert occupancy.kept(inside).tolist() == [0, 1, 2]
+    occupancy.update(torch.zeros(6, 5, 4))
+    assert occupancy.kept(inside).tolist() == []
+    density = torch.zeros(6, 5, 4)
+    density[5, 4, 3] = 100.0
+    occupancy.update(density)
+    assert occupancy.kept(inside).tolist() == [1]
+
+
+def test_shapes_survive_as_plain_data() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shape = shape_from_json(shape_to_json(GridShape(resolution=20, blur=0.2)))
+    assert shape == GridShape(resolution=20, blur=0.2)
+    field = make_field(shape, REACH, True, generator)
+    assert isinstance(field, Field) and field.bands == 2
+    with pytest.raises(ValueError, match="no grid"):
+        GridShape(resolution=1)
