@@ -71,6 +71,13 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         for folder in missing:
             sync(folder.parent)
+    except (FileExistsError, NotADirectoryError) as error:
+        in_the_way = next(place for place in (path, *path.parents) if os.path.lexists(place))
+        raise PipelineError(
+            "Not a folder",
+            f"{path} cannot be made: {in_the_way} is no folder.",
+            "Choose another folder with --out.",
+        ) from error
     except OSError as error:
         raise storage_error(error, path) from error
 
@@ -130,6 +137,17 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         raise storage_error(error, path) from error
     finally:
         _remove(temporary)
+    _remove(replaced)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder, all of it at once for readers; raises PipelineError if that fails."""
+    replaced = temporary_beside(path)
+    try:
+        path.replace(replaced)
+        sync(path.parent)
+    except OSError as error:
+        raise storage_error(error, path) from error
     _remove(replaced)
 
 

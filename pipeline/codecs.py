@@ -9,6 +9,9 @@
 | matches | `matches/index.arrays`, and an item per pair |
 | geometries | `matches/geometries.arrays` |
 | reconstruction | `sparse/0`, `sparse/1`, ... (COLMAP), `sparse/verdicts.json`, `points.ply` |
+| radiance | `radiance/field.arrays` |
+| refined | `radiance/verdict.json`, `sparse/refined` (COLMAP) where the cameras became better |
+| planar | `curves.json`, `curves.png`, `animation.gif` |
 """
 
 from __future__ import annotations
@@ -28,7 +31,13 @@ from pipeline.array_files import (
     strings_as_array,
     strings_from_array,
 )
-from pipeline.atomic_files import replacing_file, replacing_folder, write_bytes, write_json
+from pipeline.atomic_files import (
+    remove_folder,
+    replacing_file,
+    replacing_folder,
+    write_bytes,
+    write_json,
+)
 from pipeline.camera_json import camera_as_json, camera_from_json
 from pipeline.errors import PipelineError
 from pipeline.formats.colmap_model import read_model, write_model
@@ -39,14 +48,21 @@ from pipeline.item_store import Arrays, DiskStore
 from pipeline.products import (
     FeatureSet,
     MatchSet,
+    NoField,
     Pairs,
     Photo,
     PhotoIndex,
+    PlanarAlignment,
+    RadianceField,
     Reconstruction,
+    RefinedCameras,
     RefusedPhoto,
     TwoViewGeometries,
     Verdict,
 )
+
+MAPPED, REFINED = "sparse/0", "sparse/refined"  # below the run directory
+_ABOUT = "product.json"  # an array that holds plain data as text
 
 
 class LostProduct(Exception):
@@ -181,13 +197,62 @@ def _save_reconstruction(reconstruction: Reconstruction, root: Path) -> None:
 
 
 def _load_reconstruction(root: Path, store: DiskStore) -> Reconstruction:
-    if not (root / "points.ply").exists():
-        raise DamagedFile("points.ply is missing")
     sparse = root / "sparse"
     verdicts = json.loads((sparse / "verdicts.json").read_bytes())
     count = sum(path.name.isdigit() for path in sparse.iterdir())
+    if count and not (root / "points.ply").exists():
+        raise DamagedFile("points.ply is missing")
     models = tuple(read_model(sparse / str(number)) for number in range(count))
     return Reconstruction(models, tuple(Verdict(**verdict) for verdict in verdicts))
+
+
+def _save_radiance(field: RadianceField | NoField, root: Path) -> None:
+    arrays: Arrays = {}
+    about = asdict(field) if isinstance(field, NoField) else {}
+    if isinstance(field, RadianceField):
+        arrays = dict(field.arrays)
+        about = {"held_out": list(field.held_out), "size_px": field.size_px}
+    arrays[_ABOUT] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    write_bytes(root / "radiance" / "field.arrays", *encode_arrays(arrays))
+
+
+def _load_radiance(root: Path, store: DiskStore) -> RadianceField | NoField:
+    arrays = read_arrays(root / "radiance" / "field.arrays")
+    about = json.loads(arrays.pop(_ABOUT).tobytes())
+    if "reason" in about:
+        return NoField(str(about["reason"]))
+    return RadianceField(arrays, tuple(about["held_out"]), int(about["size_px"]))
+
+
+def _save_refined(refined: RefinedCameras, root: Path) -> None:
+    folder = root / REFINED
+    if refined.model is not None:
+        with replacing_folder(folder) as temporary:
+            write_model(refined.model, temporary)
+    elif folder.exists():
+        remove_folder(folder)
+    verdict = {"refined": refined.model is not None, "verdict": refined.verdict}
+    write_json(root / "radiance" / "verdict.json", verdict)
+
+
+def _load_refined(root: Path, store: DiskStore) -> RefinedCameras:
+    known = json.loads((root / "radiance" / "verdict.json").read_bytes())
+    model = read_model(root / REFINED) if known["refined"] else None
+    return RefinedCameras(model, str(known["verdict"]))
+
+
+def _save_planar(alignment: PlanarAlignment, root: Path) -> None:
+    write_bytes(root / "animation.gif", alignment.animation)
+    write_bytes(root / "curves.png", alignment.plot)
+    write_json(root / "curves.json", alignment.curves)
+
+
+def _load_planar(root: Path, store: DiskStore) -> PlanarAlignment:
+    return PlanarAlignment(
+        json.loads((root / "curves.json").read_bytes()),
+        (root / "animation.gif").read_bytes(),
+        (root / "curves.png").read_bytes(),
+    )
 
 
 def _check_items(store: DiskStore, kind: str, keys: tuple[str, ...]) -> None:
@@ -212,4 +277,7 @@ CODECS: Mapping[str, Codec] = {
     "matches": Codec(_save_matches, _load_matches),
     "geometries": Codec(_save_geometries, _load_geometries),
     "reconstruction": Codec(_save_reconstruction, _load_reconstruction),
+    "radiance": Codec(_save_radiance, _load_radiance),
+    "refined": Codec(_save_refined, _load_refined),
+    "planar": Codec(_save_planar, _load_planar),
 }

@@ -33,7 +33,7 @@ class Comparison:
     Positions are in reference units; position_mean_relative is in units of the scene size, the
     largest distance of a reference camera centre from the mean of all. All errors are None where
     the centres cannot be aligned; reason then says why, and is "" otherwise. photos: in the order
-    of the reference.
+    of the reference. model: which of a run's models was compared, as a folder of it.
     """
 
     registered: int
@@ -45,6 +45,7 @@ class Comparison:
     rotation_max_deg: float | None
     photos: tuple[PhotoError, ...] = ()
     reason: str = ""
+    model: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""

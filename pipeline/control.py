@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 from pipeline.stage import Checkpoint, ConfigT
+from pipeline.view_desk import NobodyLooks, ViewDesk
 
 if TYPE_CHECKING:
     from pipeline.products import ItemStore
@@ -26,6 +27,7 @@ class StageControl:
         self.store = store
         self.executor = executor
         self.workers = workers
+        self.views: ViewDesk = NobodyLooks()
         self._work: StageWork | None = None
         self._told = 0.0
         self._checkpoint_asked = False
@@ -48,6 +50,8 @@ class StageControl:
         self._work = work
         self._checkpoint_asked = False
         self._declined = False
+        if work is None:
+            self.views.while_resting(None)
 
     def poll(self) -> None:
         """Heed a stop (raises Stopped) or a pause (returns after it)."""
@@ -90,6 +94,10 @@ class StageControl:
             raise RuntimeError("there is no run directory to keep a checkpoint in")
         self._work.save(checkpoint, step)
         self._checkpoint_asked = False
+
+    def keep_preview(self, name: str, picture: bytes) -> str:
+        """Keep a small picture; its path below the run directory."""
+        return "" if self._work is None else self._work.keep_preview(name, picture)
 
     def load_checkpoint(self) -> Checkpoint | None:
         """The checkpoint of an earlier attempt, if it can be gone on from."""

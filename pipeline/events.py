@@ -15,6 +15,8 @@ from pydantic import JsonValue
 
 RunStateName = Literal["starting", "running", "paused", "stopping", "stopped", "failed", "done"]
 StageStateName = Literal["waiting", "started", "done", "skipped", "stale", "stopped", "failed"]
+# Of a run that has nothing more to do.
+ENDED: tuple[RunStateName, ...] = ("stopped", "failed", "done")
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,21 @@ class Warned(Record):
     @property
     def key(self) -> str | None:
         return None
+
+
+@dataclass(frozen=True)
+class Preview(Record):
+    """A small picture of what a stage has learned so far.
+
+    file: below the run directory; only the newest few are kept. view: the photograph that it is to
+    look like. psnr: how near it comes, in decibels.
+    """
+
+    kind: ClassVar[str] = "preview"
+    file: str
+    view: str
+    step: int
+    psnr: float
 
 
 @dataclass(frozen=True)
@@ -143,6 +160,7 @@ KINDS: Mapping[str, type[Record]] = {
         Progress,
         Metric,
         Warned,
+        Preview,
         Report,
         StageChanged,
         RunChanged,

@@ -185,6 +185,13 @@ class DiskStore:
             self._changed.wait_for(lambda: not self._pending or self._failure)
             self._raise_failure()
 
+    def begin_anew(self) -> None:
+        """Wait for what is being written, and forget a failure that nobody has heard of, with the
+        items that it lost: an earlier attempt made them when it had failed already."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._pending or self._failure)
+            self._take_failure()
+
     def warn(self, message: str) -> None:
         """Have `take_warnings` tell of something that was found damaged."""
         with self._changed:
@@ -206,13 +213,20 @@ class DiskStore:
 
     def _raise_failure(self) -> None:
         """Called with the condition held. The next write is tried again afterwards."""
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
+        failure = self._take_failure()
+        if failure is not None:
+            raise failure
+
+    def _take_failure(self) -> PipelineError | None:
+        """Called with the condition held. The failure of a write, if there was one; the items that
+        waited are as if they were never put."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
             for name in self._pending:
                 self._recent.discard(name)
             self._pending.clear()
             self._pending_bytes = 0
-            raise failure
+        return failure
 
     def _write_pending(self) -> None:
         """Body of the writer thread: ends when nothing is left to write."""

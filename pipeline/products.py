@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -343,3 +343,49 @@ class Reconstruction:
 
     models: tuple[SparseModel, ...]
     verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RadianceField:
+    """A trained radiance field, in a form that no library is needed for.
+
+    arrays: what `pipeline.radiance.model.RadianceModel.from_arrays` makes the field from; with its
+    cameras, whether they were taken or not. held_out: photographs that it was not trained on.
+    size_px: longer side of the photographs that it was trained on.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    held_out: tuple[str, ...]
+    size_px: int
+
+
+@dataclass(frozen=True)
+class NoField:
+    """Why there is no trained radiance field, in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class RefinedCameras:
+    """What the radiance field made of the cameras, and whether that is better.
+
+    model: the largest model with refined cameras, points and errors; None where the cameras of
+    mapping stay. verdict: why, in words.
+    """
+
+    model: SparseModel | None
+    verdict: str
+
+
+@dataclass(frozen=True, eq=False)
+class PlanarAlignment:
+    """How patches of one image found their places, by several methods.
+
+    curves: the settings and, for each method, its figures over its steps, as plain data. animation:
+    a GIF. plot: the curves as a PNG picture.
+    """
+
+    curves: Mapping[str, Any]
+    animation: bytes
+    plot: bytes

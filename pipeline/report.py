@@ -17,12 +17,14 @@ def compose_report(
     config: RunConfig,
     photos: PhotoIndex | None,
     reconstruction: Reconstruction | None,
+    complete: bool,
 ) -> dict[str, Any]:
     """The content of `report.json`: the figures of the whole, then every stage's own report.
 
-    points, observations and reprojection error are those of all models together. Without a
-    reconstruction (a run that ended before mapping) they are 0 and there are no verdicts but those
-    of refused files.
+    points, observations and reprojection error are those of all models of mapping together. Without
+    a reconstruction (a run that ended before mapping, or without mapping) they are 0 and there are
+    no verdicts but those of refused files. complete: whether the run has come as far as mapping,
+    or to its end where it has no mapping.
     """
     models = reconstruction.models if reconstruction else ()
     verdicts = reconstruction.verdicts if reconstruction else ()
@@ -40,17 +42,21 @@ def compose_report(
          "model": None}
         for photo in refused
     ]  # fmt: skip
+    if reconstruction is None:  # cameras that the field alone has found
+        registered = sum(outcome.report.get("registered", 0) for outcome in outcomes)
+    else:
+        registered = sum(verdict.registered for verdict in verdicts)
     return {
         "images": len(photos.photos) if photos else 0,
         "refused": len(refused),
-        "registered": sum(verdict.registered for verdict in verdicts),
+        "registered": registered,
         "models": len(models),
         "model_images": [len(model.images) for model in models],
         "points": points,
         "observations": sum(observations),
         "reprojection_error_px": error_sum / points if points else 0.0,
         "seconds": {outcome.name: round(outcome.seconds, 3) for outcome in outcomes},
-        "complete": reconstruction is not None,
+        "complete": complete,
         "verdicts": rows,
         "stages": {
             outcome.name: {"state": outcome.state, **outcome.report} for outcome in outcomes
@@ -62,7 +68,9 @@ def compose_report(
 def advice(report: Mapping[str, Any]) -> list[str]:
     """What to try when a run left something to be desired, in words; empty if nothing did."""
     if not report["complete"]:
-        return ["The run ended before mapping: run it again without --until."]
+        return ["The run ended before its cameras were found: run it again without --until."]
+    if "mapping" not in report["seconds"]:
+        return []
     tips = []
     missing = report["images"] - report["registered"]
     if report["models"] == 0:

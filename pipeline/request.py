@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 from pipeline.config import RunConfig
+from pipeline.stages import Route
 
 
 class GivenPaths(BaseModel):
@@ -46,6 +47,8 @@ class Change(BaseModel):
 class RunRequest(BaseModel):
     """A run: photographs, run directory, configuration as it was given, and the changes since.
 
+    kind: a scene whose poses mapping finds or the user gives; an unposed scene, whose poses the
+    radiance field finds; or the planar alignment of one image, which stands in `paths.files`.
     until: the last stage, None for all. changes: oldest first. cluster: address of a Dask
     scheduler, "" for none.
     """
@@ -55,7 +58,21 @@ class RunRequest(BaseModel):
     format: Literal[1] = 1
     paths: GivenPaths
     out: Path
+    kind: Literal["scene", "unposed", "planar"] = "scene"
     config: RunConfig = RunConfig()
     changes: tuple[Change, ...] = ()
     until: str | None = None
     cluster: str = ""
+
+    @model_validator(mode="after")
+    def _refuse_poses_of_nothing(self) -> Self:
+        if self.kind != "scene" and self.paths.poses is not None:
+            raise ValueError("only a scene has given poses")
+        return self
+
+    @property
+    def route(self) -> Route:
+        """Which stages the run takes: see `pipeline.stages.plan`."""
+        if self.kind != "scene":
+            return self.kind
+        return "mapped" if self.paths.poses is None else "posed"

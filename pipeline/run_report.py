@@ -11,7 +11,7 @@ from pipeline.manifest import Manifest
 from pipeline.manifest import StageEntry as DoneEntry
 from pipeline.report import compose_report
 from pipeline.runner import StageOutcome, failures_in_words
-from pipeline.stages import METHOD, StageEntry
+from pipeline.stages import ENTRIES, StageEntry
 from pipeline.workspace import Workspace
 
 
@@ -51,6 +51,7 @@ def write_report(
             config,
             product("photos") if "photos" in made else None,
             product("reconstruction") if "reconstruction" in made else None,
+            complete="reconstruction" in made or len(reported) == len(entries),
         )
     report["peak_rss_mb"] = round(usage.peak_rss_mb, 1)
     report["wall_s"] = round(usage.wall_s, 3)
@@ -71,7 +72,7 @@ def is_current(manifest: Manifest, entry: StageEntry) -> bool:
     """Whether a recorded stage was made from the products that the run holds now."""
     made = {
         product: manifest.stages[maker.name].ingredients.fingerprint
-        for maker in METHOD
+        for maker in ENTRIES
         if maker.name in manifest.stages
         for product in maker.makes
     }

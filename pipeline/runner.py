@@ -27,7 +27,7 @@ from pipeline.manifest import StageEntry as DoneEntry
 from pipeline.products import ItemStore
 from pipeline.stage import Stage
 from pipeline.stage_work import StageWork
-from pipeline.stages import METHOD, StageEntry
+from pipeline.stages import ENTRIES, StageEntry
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pipeline.inputs import GivenInputs
 
 Subscriber = Callable[[str, Record], None]
-_MAKERS = {product: entry.name for entry in METHOD for product in entry.makes}
+_MAKERS = {product: entry.name for entry in ENTRIES for product in entry.makes}
 _KEPT = "What was finished is kept."
 
 
@@ -163,6 +163,7 @@ class StageRunner:
         given: GivenInputs | None,
         changed: Collection[str],
     ) -> StageOutcome:
+        self._workspace.store.begin_anew()
         section = getattr(config, stage.name)
         inputs = {
             product: given.products[product] if given and product in given.products

@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from pydantic import JsonValue
 
-from pipeline.config import StageConfig
+from pipeline.config_base import StageConfig
 from pipeline.errors import PipelineError, Stopped
 from pipeline.events import Record
 from pipeline.products import ItemStore
+from pipeline.view_desk import ViewDesk
 
 Inputs = Mapping[str, Any]
 Products = Mapping[str, Any]
@@ -41,6 +42,7 @@ class Control(Protocol):
     store: ItemStore
     executor: Executor
     workers: int
+    views: ViewDesk
 
     def poll(self) -> None:
         """Serve what is waiting: returns after a pause, raises `Stopped` when the run is to stop.
@@ -64,6 +66,12 @@ class Control(Protocol):
     def save_checkpoint(self, checkpoint: Checkpoint, step: int) -> None:
         """Keep a checkpoint durably in place of the last one, together with the live changes so
         far. Raises PipelineError where the disk refuses."""
+        ...
+
+    def keep_preview(self, name: str, picture: bytes) -> str:
+        """Keep a small picture as a file of that name, in place of the oldest of a few; its path
+        below the run directory, "" where there is none. Raises PipelineError where the disk
+        refuses."""
         ...
 
     def load_checkpoint(self) -> Checkpoint | None:

@@ -1,7 +1,8 @@
 """The method on one page: its stages in order, with what each needs and makes.
 
-The table is data, so that whoever plans or shows a run does not import OpenCV or numba; `load`
-imports a stage when it is to run, and checks that the stage says of itself what the table says.
+The table is data, so that whoever plans or shows a run does not import OpenCV, numba or torch;
+`load` imports a stage when it is to run, and checks that the stage says of itself what the table
+says.
 
 Whatever no stage makes is given by the user: `source` (the photographs) and `poses`.
 """
@@ -11,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pipeline.stage import Stage
+
+Route = Literal["mapped", "posed", "unposed", "planar"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class StageEntry:
 
     libraries: name of the set of libraries that it uses. Stages with different sets never run in
     one process: some libraries do not bear each other, and their memory is returned between them.
-    imports: the module with what the stage imports when it runs, for a worker that has the time.
+    imports: modules that the stage imports when it runs, for a worker that has the time.
     """
 
     name: str
@@ -31,7 +34,7 @@ class StageEntry:
     needs: tuple[str, ...]
     makes: tuple[str, ...]
     libraries: str
-    imports: str = ""
+    imports: tuple[str, ...] = ()
 
     def load(self) -> Stage:
         """Import the stage. Raises TypeError if it declares other products or another name."""
@@ -44,10 +47,14 @@ class StageEntry:
         return stage
 
 
+# Imported with the first compiled function that is called, a third of a second.
+_FIRST_USE_OF_NUMBA = "numba.np.arraymath"
+
 _VISION = "vision"
 _MAPPING = "mapping"
+_RADIANCE = "radiance"
 
-METHOD = (
+METHOD: tuple[StageEntry, ...] = (
     StageEntry(
         "ingest",
         "pipeline.photos.ingest:Ingest",
@@ -89,7 +96,15 @@ METHOD = (
         ("photos", "features", "geometries"),
         ("reconstruction",),
         _MAPPING,
-        "pipeline.mapping.mapper",
+        ("pipeline.mapping.mapper", _FIRST_USE_OF_NUMBA),
+    ),
+    StageEntry(
+        "radiance",
+        "pipeline.radiance.stage:TrainRadiance",
+        ("photos", "reconstruction"),
+        ("radiance", "refined"),
+        _RADIANCE,
+        ("pipeline.radiance.outcome",),
     ),
 )
 
@@ -101,17 +116,53 @@ IMPORTED_POSES = StageEntry(
     _MAPPING,
 )
 
+UNPOSED_RADIANCE = StageEntry(
+    "radiance",
+    "pipeline.radiance.stage:TrainUnposed",
+    ("photos",),
+    ("radiance", "refined"),
+    _RADIANCE,
+    ("pipeline.radiance.outcome",),
+)
+
+PLANAR = StageEntry(
+    "planar",
+    "pipeline.radiance.planar.stage:AlignPlanar",
+    ("source",),
+    ("planar",),
+    _RADIANCE,
+    ("pipeline.radiance.planar.race",),
+)
+
+# One entry of every name.
+ENTRIES = (*METHOD, PLANAR)
+
+VIEW_SERVER = "pipeline.radiance.novel_views", "serve_field"
+"""Module and function that open a trained field for those who look at a run that is done."""
+
+VIEWED_STAGE = "radiance"
+"""The stage whose worker renders views while it runs."""
+
 STAGE_NAMES = tuple(entry.name for entry in METHOD)
 
 
-def plan(*, poses_given: bool = False, until: str | None = None) -> tuple[StageEntry, ...]:
-    """The stages to run, in order: all of them or those up to `until`.
+def plan(*, route: Route = "mapped", until: str | None = None) -> tuple[StageEntry, ...]:
+    """The stages to run, in order: all of a route or those up to `until`.
 
-    poses_given: the camera poses are the user's, so mapping only triangulates.
-    Raises ValueError for a name that is not in STAGE_NAMES.
+    route: where the poses come from: "mapped" (mapping finds them), "posed" (the user gives them,
+    mapping only triangulates), "unposed" (the radiance field finds them, from the identity); or
+    "planar", the alignment of patches of one image. Raises ValueError for a stage that is not on
+    the route.
     """
-    last = len(METHOD) - 1 if until is None else STAGE_NAMES.index(until)
-    chosen = METHOD[: last + 1]
-    if not poses_given:
-        return chosen
-    return tuple(IMPORTED_POSES if entry.name == "mapping" else entry for entry in chosen)
+    match route:
+        case "mapped":
+            stages = METHOD
+        case "posed":
+            stages = tuple(IMPORTED_POSES if e.name == "mapping" else e for e in METHOD)
+        case "unposed":
+            stages = (METHOD[0], UNPOSED_RADIANCE)
+        case "planar":
+            stages = (PLANAR,)
+    if until is None:
+        return stages
+    return stages[: [entry.name for entry in stages].index(until) + 1]

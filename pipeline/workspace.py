@@ -16,13 +16,14 @@ import numpy as np
 from pydantic import JsonValue
 
 from pipeline.array_files import SUFFIX, DamagedFile, encode_arrays, read_arrays
-from pipeline.atomic_files import replacing_file, storage_error, write_json
+from pipeline.atomic_files import replacing_file, storage_error, write_bytes, write_json
 from pipeline.codecs import load_product, save_product
 from pipeline.errors import PipelineError
 from pipeline.item_store import Arrays, DiskStore
 from pipeline.manifest import StageEntry
 from pipeline.run_directory import RunDirectory
 
+MOST_PREVIEWS = 8
 _CHECKPOINT = f"checkpoint{SUFFIX}"
 _DATA = "data.json"  # an array of the file that holds the plain data as text
 
@@ -99,21 +100,12 @@ class Workspace(RunDirectory):
 
         A damaged one counts as none: it is removed, and `store.take_warnings` names it.
         """
-        path = self._checkpoint_path(stage)
         try:
-            arrays = read_arrays(path)
-        except FileNotFoundError:
-            return None
+            return read_checkpoint(self.root, stage)
         except DamagedFile as error:
-            self.store.warn(f"{path} is damaged and was removed: {error}")
+            self.store.warn(f"{error} and was removed")
             self.drop_checkpoint(stage)
             return None
-        except OSError as error:
-            raise PipelineError(
-                "Cannot read", f"{path}: {error.strerror or error}.", "Check the disk."
-            ) from error
-        data: dict[str, JsonValue] = json.loads(arrays.pop(_DATA).tobytes())
-        return arrays, data
 
     def drop_checkpoint(self, stage: str) -> None:
         """Remove a stage's checkpoint, if there is one."""
@@ -123,5 +115,41 @@ class Workspace(RunDirectory):
         except OSError as error:
             raise storage_error(error, path) from error
 
+    def save_preview(self, stage: str, name: str, picture: bytes) -> str:
+        """Keep a small picture of where a stage is, and of the older ones only the newest few; its
+        path below the run directory. Raises PipelineError if writing fails."""
+        folder = self.root / stage / "previews"
+        write_bytes(folder / name, picture)
+        try:
+            pictures = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+            for old in pictures[:-MOST_PREVIEWS]:
+                old.unlink()
+        except OSError as error:
+            raise storage_error(error, folder) from error
+        return f"{stage}/previews/{name}"
+
     def _checkpoint_path(self, stage: str) -> Path:
-        return self.stage_folder(stage) / _CHECKPOINT
+        return _checkpoint_path(self.root, stage)
+
+
+def read_checkpoint(root: Path, stage: str) -> tuple[Arrays, dict[str, JsonValue]] | None:
+    """The arrays and the plain data of a stage's checkpoint, or None if there is none; also while
+    the run goes on. Raises DamagedFile naming it where it is not whole, and PipelineError where the
+    disk does not give it."""
+    path = _checkpoint_path(root, stage)
+    try:
+        arrays = read_arrays(path)
+    except FileNotFoundError:
+        return None
+    except DamagedFile as error:
+        raise DamagedFile(f"{path} is damaged ({error})") from error
+    except OSError as error:
+        raise PipelineError(
+            "Cannot read", f"{path}: {error.strerror or error}.", "Check the disk."
+        ) from error
+    data: dict[str, JsonValue] = json.loads(arrays.pop(_DATA).tobytes())
+    return arrays, data
+
+
+def _checkpoint_path(root: Path, stage: str) -> Path:
+    return root / "stages" / stage / _CHECKPOINT

@@ -166,7 +166,8 @@ class ClusterExecutor(Executor):
             outcome.set_result(remote.result())
         except distributed.KilledWorker as error:
             outcome.set_exception(_deadly(name, error))
-        except CancelledError:  # not by us: then `outcome` would be cancelled too
+        # Not by us: then `outcome` would be cancelled too. Or lost before the client knows of it.
+        except (CancelledError, distributed.comm.CommClosedError):
             outcome.set_exception(self._gone())
         except OSError as error:
             outcome.set_exception(self._gone() if self._is_lost() else error)

@@ -25,6 +25,7 @@ from pipeline.events import (
     Event,
     Metric,
     ParameterChanged,
+    Preview,
     Progress,
     Record,
     Report,
@@ -36,7 +37,7 @@ from pipeline.events import (
 
 EVENTS = "events.jsonl"
 STATE_RECORDS = (StageChanged, RunChanged, ParameterChanged, Checkpointed)
-THINNED_RECORDS = (Progress, Report)
+THINNED_RECORDS = (Progress, Preview, Report)
 SECONDS_BETWEEN_LINES = 1.0  # of the same kind of thinned record of a stage
 SECONDS_TO_CLOSE = 5.0
 Clock = Callable[[], float]

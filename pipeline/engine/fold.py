@@ -9,10 +9,12 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.engine.messages import MetricView, StageView
 from pipeline.engine.rate import Rate
 from pipeline.events import (
+    ENDED,
     Checkpointed,
     Event,
     Metric,
     ParameterChanged,
+    Preview,
     Progress,
     RunChanged,
     RunStateName,
@@ -22,7 +24,6 @@ from pipeline.events import (
 
 MOST_WARNINGS = 50
 _NOT_YET_OR_ANEW = ("waiting", "stale", "started")
-_ENDED = ("stopped", "failed", "done")
 
 
 class StageState(BaseModel):
@@ -91,6 +92,8 @@ class RunState(BaseModel):
         elif event.stage in self.stages:
             if isinstance(record, Progress):
                 self._progress(event, record)
+            elif isinstance(record, Preview):
+                self._show(event.stage, preview=record.file)
             elif isinstance(record, Checkpointed):
                 self._show(event.stage, checkpoint_step=record.step)
 
@@ -118,7 +121,7 @@ class RunState(BaseModel):
             for stage in self.stages.values():
                 stage.rate.restart()
         self.state, self.why, self.hint = record.state, record.why, record.hint
-        self.ended = event.mono if record.state in _ENDED else None
+        self.ended = event.mono if record.state in ENDED else None
 
     def _change_stage(self, event: Event, record: StageChanged) -> None:
         name, state = record.stage, record.state

@@ -14,6 +14,7 @@ from pipeline.engine.messages import (
     MetricAnswer,
     RunView,
 )
+from pipeline.view_requests import ViewFrame, ViewRequest
 
 
 class Subscription(Protocol):
@@ -30,6 +31,29 @@ class Subscription(Protocol):
         ...
 
 
+class Window(Protocol):
+    """A viewer's place before the scene. Of all frames only the newest waits for it, and of those
+    that it has taken at most two are unacknowledged: a slow reader costs nothing."""
+
+    def ask(self, request: ViewRequest) -> None:
+        """Look from a camera, in the place of the last one; pictures follow, the coarsest first.
+        Raises ValueError for a request whose number does not grow."""
+        ...
+
+    async def next_frame(self) -> ViewFrame:
+        """The newest frame that was not taken yet; waits for it, and for an acknowledgement where
+        two frames lack it. Its header says where no picture can be rendered, and why."""
+        ...
+
+    def acknowledge(self) -> None:
+        """A frame that was taken has been shown. Raises ValueError if there is none."""
+        ...
+
+    def close(self) -> None:
+        """Forget the viewer."""
+        ...
+
+
 class Engine(Protocol):
     """The engine of one run. All methods belong to the event loop and none of them blocks it."""
 
@@ -43,6 +67,10 @@ class Engine(Protocol):
 
     def subscribe(self) -> Subscription:
         """A place in the stream, beginning now."""
+        ...
+
+    def look(self) -> Window:
+        """A place before the scene. Raises PipelineError where there are too many viewers."""
         ...
 
     async def command(self, command: Command, by: str) -> Answer:

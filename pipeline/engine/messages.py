@@ -100,7 +100,8 @@ class StageView(Message):
 
     state: as in StageChanged; `done` of `total` items of `unit` (total null: unknown); `doing` in
     words; rate in items a second and left_s in seconds, null while unknown; seconds: run time so
-    far; why, hint and log: of a failure.
+    far; why, hint and log: of a failure. preview: file of the newest picture, below the run
+    directory, or "".
     """
 
     name: str
@@ -117,6 +118,7 @@ class StageView(Message):
     log: tuple[str, ...] = ()
     warnings: int = 0
     checkpoint_step: int | None = None
+    preview: str = ""
 
 
 class MetricView(Message):

@@ -1,7 +1,7 @@
 """What engine and worker say to each other: the headers of the frames between them.
 
-Down go orders, up go reports. A worker carries out one `RunStage` or `WriteReport` at a time; the
-others reach the stage at its next `poll`.
+Down go orders, up go reports. A worker carries out one `RunStage`, `WriteReport` or `ServeViews`
+at a time; the others reach the stage at its next `poll`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from pipeline.config import RunConfig
 from pipeline.request import GivenPaths
+from pipeline.stages import Route
+from pipeline.view_requests import FrameHeader, ViewRequest
 
 
 class Frame(BaseModel):
@@ -34,14 +36,14 @@ class Begin(Frame):
 class RunStage(Frame):
     """Run a stage of the plan, or find that it is up to date.
 
-    poses_given: which plan. config: of the whole run. changed: the fields of this stage that were
+    route: which plan. config: of the whole run. changed: the fields of this stage that were
     changed by hand: a checkpoint made before such a change is still good, the change is then
     applied to it.
     """
 
     do: Literal["stage"] = "stage"
     stage: str
-    poses_given: bool
+    route: Route
     config: RunConfig
     changed: tuple[str, ...] = ()
 
@@ -50,7 +52,7 @@ class WriteReport(Frame):
     """Write `report.json`: outcomes of the stages that this pass ran or skipped, in order."""
 
     do: Literal["report"] = "report"
-    poses_given: bool
+    route: Route
     config: RunConfig
     outcomes: tuple[StageEnd, ...]
     wall_s: float
@@ -91,6 +93,33 @@ class ChangeField(Frame):
     by: str
 
 
+class RenderView(Frame):
+    """Render a view for somebody who looks at the scene, in the place of that viewer's last one."""
+
+    do: Literal["view"] = "view"
+    request: ViewRequest
+
+
+class AcknowledgeView(Frame):
+    """A viewer has taken a frame."""
+
+    do: Literal["acknowledge"] = "acknowledge"
+    viewer: str
+
+
+class LeaveView(Frame):
+    """A viewer is gone."""
+
+    do: Literal["leave"] = "leave"
+    viewer: str
+
+
+class ServeViews(Frame):
+    """Load the run's radiance field and render views of it, until that is to stop."""
+
+    do: Literal["serve"] = "serve"
+
+
 class End(Frame):
     """Finish what runs in the background and exit."""
 
@@ -106,6 +135,10 @@ Order = Annotated[
     | StopStage
     | CheckpointStage
     | ChangeField
+    | RenderView
+    | AcknowledgeView
+    | LeaveView
+    | ServeViews
     | End,
     Field(discriminator="do"),
 ]
@@ -153,6 +186,23 @@ class Reported(Frame):
     error: str = ""
 
 
-Saying = Annotated[Records | Paused | StageEnd | Reported, Field(discriminator="is_")]
+class ViewShown(Frame):
+    """A frame for a viewer; the body holds the picture and, after it, the depths."""
+
+    is_: Literal["view"] = "view"
+    header: FrameHeader
+    picture_bytes: int
+
+
+class Served(Frame):
+    """The end of `ServeViews`; error: why no views could be rendered, in words."""
+
+    is_: Literal["served"] = "served"
+    error: str = ""
+
+
+Saying = Annotated[
+    Records | Paused | StageEnd | Reported | ViewShown | Served, Field(discriminator="is_")
+]
 SAYING: TypeAdapter[Saying] = TypeAdapter(Saying)
 WriteReport.model_rebuild()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.engine.channel import (
+    MOST_BODY_BYTES,
     MOST_HEADER_BYTES,
     BrokenChannel,
     Parcel,
@@ -111,12 +112,12 @@ class Outbox:
             raise ValueError(f"a {record.kind} of {len(text)} bytes is too large to be told")
         self._add(_Note(stage, text), urgent=not isinstance(record, _CAN_WAIT))
 
-    def say(self, saying: Frame) -> None:
+    def say(self, saying: Frame, body: bytes = b"") -> None:
         """Send something else, after all records before it. Raises ValueError if it is too large
         for a frame."""
-        parcel = Parcel(_as_json(saying.model_dump()))
-        if len(parcel.header) > MOST_HEADER_BYTES:
-            raise ValueError(f"{len(parcel.header)} bytes are too many for a frame")
+        parcel = Parcel(_as_json(saying.model_dump()), body)
+        if len(parcel.header) > MOST_HEADER_BYTES or len(body) > MOST_BODY_BYTES:
+            raise ValueError(f"{len(parcel.header) + len(body)} bytes are too many for a frame")
         self._add(parcel, urgent=True)
 
     def close(self) -> None:

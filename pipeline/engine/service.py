@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.engine.audience import Audience
 from pipeline.engine.deaths import last_lines
-from pipeline.engine.interface import Subscription
+from pipeline.engine.interface import Subscription, Window
 from pipeline.engine.journal import Journal
 from pipeline.engine.messages import (
     Answer,
@@ -29,11 +29,11 @@ from pipeline.engine.messages import (
 )
 from pipeline.engine.parameters import Parameters, Proposal, as_record
 from pipeline.engine.supervisor import Supervisor
+from pipeline.engine.viewing import Viewing
 from pipeline.errors import PipelineError
+from pipeline.events import ENDED
 from pipeline.run_directory import RunDirectory
-from pipeline.stages import STAGE_NAMES
-
-_ENDED = ("done", "failed", "stopped")
+from pipeline.view_requests import ViewFrame, ViewRequest
 
 
 class Service:
@@ -46,12 +46,14 @@ class Service:
         journal: Journal,
         supervisor: Supervisor,
         audience: Audience,
+        viewing: Viewing,
     ) -> None:
         self._directory = directory
         self._parameters = parameters
         self._journal = journal
         self._supervisor = supervisor
         self._audience = audience
+        self._viewing = viewing
         self._one_at_a_time = asyncio.Lock()
 
     def view(self) -> RunView:
@@ -84,7 +86,7 @@ class Service:
 
     async def log_tail(self, stage: str, lines: int) -> LogAnswer:
         """The last lines of a stage's log; KeyError for an unknown stage."""
-        if stage not in STAGE_NAMES:
+        if stage not in self._supervisor.stage_names():
             raise KeyError(stage)
         path = self._directory.log_path(stage)
         return LogAnswer(stage=stage, lines=tuple(await asyncio.to_thread(last_lines, path, lines)))
@@ -92,6 +94,10 @@ class Service:
     async def metric(self, stage: str, name: str, buckets: int) -> MetricAnswer:
         """A metric, decimated; KeyError for an unknown one."""
         return await self._journal.metric(stage, name, buckets)
+
+    def look(self) -> Window:
+        """A place before the scene."""
+        return _Looker(self._viewing.open(), self._audience.listening())
 
     async def command(self, command: Command, by: str) -> Answer:
         """Carry out a command. by: who asks, for the record."""
@@ -123,7 +129,7 @@ class Service:
 
     def _pause(self, by: str) -> Answer:
         supervisor = self._supervisor
-        if supervisor.state in _ENDED or supervisor.state == "stopping":
+        if supervisor.state in ENDED or supervisor.state == "stopping":
             return Answer(ok=False, message=f"The run is {supervisor.state}: nothing to pause.")
         if supervisor.pausing:
             return Answer(ok=True, message="The run is paused already.")
@@ -154,12 +160,13 @@ class Service:
         return Answer(ok=True, message="The failed stage is tried again.")
 
     async def _run_until(self, stage: str | None) -> Answer:
-        if stage is not None and stage not in STAGE_NAMES:
-            names = ", ".join(STAGE_NAMES)
-            return Answer(ok=False, message=f"There is no stage {stage}.", hint=f"Stages: {names}.")
+        names = self._supervisor.stage_names()
+        if stage is not None and stage not in names:
+            hint = f"Stages: {', '.join(names)}."
+            return Answer(ok=False, message=f"There is no stage {stage}.", hint=hint)
         await self._parameters.set_until(stage)
         self._supervisor.plan_changed()
-        return Answer(ok=True, message=f"The last stage is {stage or STAGE_NAMES[-1]}.")
+        return Answer(ok=True, message=f"The last stage is {stage or names[-1]}.")
 
     async def _set(self, command: SetParameters, by: str) -> Answer:
         base = command.base_revision
@@ -210,17 +217,18 @@ class Service:
     def _reruns(self, proposal: Proposal) -> tuple[str, ...]:
         """The stages that are done or running and would have to run again."""
         supervisor = self._supervisor
-        first = len(STAGE_NAMES)
+        names = supervisor.stage_names()
+        first = len(names)
         for name, applies in proposal.applies.items():
             stage = name.partition(".")[0]
             begun = supervisor.is_finished(stage) or (
                 stage == supervisor.running and applies != "live"
             )
             if begun:
-                first = min(first, STAGE_NAMES.index(stage))
+                first = min(first, names.index(stage))
         begun_after = [
             name
-            for name in STAGE_NAMES[first:]
+            for name in names[first:]
             if supervisor.is_finished(name) or name == supervisor.running
         ]
         return tuple(begun_after)
@@ -236,6 +244,28 @@ class _Listener:
 
     async def next_batch(self) -> Sequence[dict[str, Any]] | None:
         return await self._inner.next_batch()
+
+    def close(self) -> None:
+        self._inner.close()
+        self._presence.__exit__(None, None, None)
+
+
+class _Looker:
+    """A window that counts as audience as long as it is open."""
+
+    def __init__(self, inner: Window, presence: AbstractContextManager[None]) -> None:
+        self._inner = inner
+        self._presence = presence
+        presence.__enter__()
+
+    def ask(self, request: ViewRequest) -> None:
+        self._inner.ask(request)
+
+    async def next_frame(self) -> ViewFrame:
+        return await self._inner.next_frame()
+
+    def acknowledge(self) -> None:
+        self._inner.acknowledge()
 
     def close(self) -> None:
         self._inner.close()

@@ -27,12 +27,13 @@ from pipeline.engine.orders import (
     WriteReport,
 )
 from pipeline.engine.parameters import Parameters, as_record
+from pipeline.engine.viewing import Viewing
 from pipeline.engine.workers import Workers
 from pipeline.errors import PipelineError
 from pipeline.events import RunChanged, RunStateName, StageChanged, StageStateName
 from pipeline.request import Change
 from pipeline.run_directory import RunDirectory
-from pipeline.stages import STAGE_NAMES, StageEntry, plan
+from pipeline.stages import VIEWED_STAGE, StageEntry, plan
 
 SECONDS_BETWEEN_DISK_CHECKS = 5.0
 ROOM_TO_RESUME_BYTES = 64 * 2**20
@@ -61,6 +62,7 @@ class Supervisor:
         workers: Workers,
         audience: Audience,
         patience: Patience,
+        viewing: Viewing,
     ) -> None:
         self._directory = directory
         self._parameters = parameters
@@ -68,6 +70,7 @@ class Supervisor:
         self._workers = workers
         self._audience = audience
         self._patience = patience
+        self._viewing = viewing
         self._state: RunStateName = "starting"
         self._running: str | None = None
         self._ends: dict[str, StageEnd] = {}
@@ -97,7 +100,11 @@ class Supervisor:
     def planned(self) -> tuple[StageEntry, ...]:
         """The stages of this run, in order."""
         request = self._parameters.request
-        return plan(poses_given=request.paths.poses is not None, until=request.until)
+        return plan(route=request.route, until=request.until)
+
+    def stage_names(self) -> tuple[str, ...]:
+        """All stages that this run could have, planned or not, in order."""
+        return tuple(entry.name for entry in plan(route=self._parameters.request.route))
 
     def is_finished(self, stage: str) -> bool:
         """Whether the stage is up to date in this pass."""
@@ -119,6 +126,7 @@ class Supervisor:
         finally:
             for task in self._tasks:
                 task.cancel()
+            await self._viewing.run_begins()  # no worker of its own any more
             await self._workers.close()
 
     def pause(self, why: str) -> None:
@@ -177,7 +185,8 @@ class Supervisor:
     def rerun_from(self, stage: str, why: str) -> None:
         """Mark a stage and all after it as stale, and run them again."""
         # Of all stages: one that is no longer planned may be finished, or about to be.
-        for name in STAGE_NAMES[STAGE_NAMES.index(stage) :]:
+        names = self.stage_names()
+        for name in names[names.index(stage) :]:
             if name == self._running:
                 self._overtake("stale", why)
             elif self._ends.pop(name, None) is not None:
@@ -203,6 +212,7 @@ class Supervisor:
     async def _pass(self) -> None:
         """Bring all planned stages up to date; ends in the state done, failed or stopped."""
         begin = time.monotonic()
+        await self._viewing.run_begins()
         if self._state == "failed":
             # A damaged product may be the reason: all stages are looked at anew.
             self._ends.clear()
@@ -232,15 +242,15 @@ class Supervisor:
             return end
         if self._is_held_up():
             return StageEnd(stage=entry.name, state="stopped")
-        later = next((e for e in self.planned() if e.libraries != entry.libraries), None)
-        last_of_set = [e for e in self.planned() if e.libraries == entry.libraries][-1]
-        if later is not None and entry == last_of_set and later.name not in self._ends:
-            self._workers.prepare(later)
+        self._prepare_after(entry)
         self._running = entry.name
+        if entry.name == VIEWED_STAGE:
+            self._viewing.attach(worker)
         try:
             end = await worker.run_stage(self._order(entry))
         finally:
             self._running = None
+            self._viewing.detach()
         if self._stop_wanted and end.state == "failed":
             # It had to be killed on the way to a stop: no failure.
             end = end.model_copy(update={"state": "stopped"})
@@ -258,6 +268,14 @@ class Supervisor:
                 self._ends[entry.name] = end
         return end
 
+    def _prepare_after(self, entry: StageEntry) -> None:
+        """Start the worker of the next stage if it needs another one."""
+        planned = self.planned()
+        if entry in planned[:-1]:  # the plan may have changed meanwhile
+            later = planned[planned.index(entry) + 1]
+            if later.libraries != entry.libraries and later.name not in self._ends:
+                self._workers.prepare(later)
+
     def _is_held_up(self) -> bool:
         return self._stop_wanted or self._pause_reason is not None
 
@@ -274,7 +292,7 @@ class Supervisor:
         parameters = self._parameters
         return RunStage(
             stage=entry.name,
-            poses_given=parameters.request.paths.poses is not None,
+            route=parameters.request.route,
             config=parameters.config,
             changed=parameters.changed_fields(entry.name),
         )
@@ -303,7 +321,7 @@ class Supervisor:
         except PipelineError as error:
             return Reported(error=f"{error.message} {error.hint}")
         order = WriteReport(
-            poses_given=self._parameters.request.paths.poses is not None,
+            route=self._parameters.request.route,
             config=self._parameters.config,
             outcomes=tuple(self._ends[entry.name] for entry in entries),
             wall_s=time.monotonic() - begin,
@@ -337,6 +355,7 @@ class Supervisor:
 
     async def _wanted_again(self) -> bool:
         """Wait for more to do; false when the run has ended and nobody listened for a while."""
+        self._viewing.run_rests()
         failed = self._state == "failed"
         patience_s = self._patience.failed_s if failed else self._patience.done_s
         self._audience.touch()

@@ -25,14 +25,20 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from pipeline import stages
 from pipeline.engine.orders import (
+    AcknowledgeView,
     Begin,
     End,
+    LeaveView,
+    RenderView,
     Reported,
     RunStage,
+    Served,
+    ServeViews,
     StageEnd,
     WriteReport,
 )
 from pipeline.engine.post import EngineGone, Letter, Mailbox, Outbox, read_orders
+from pipeline.engine.view_post import note_view, open_desk
 from pipeline.errors import DiskFull, PipelineError, Stopped
 from pipeline.machine import peak_rss_mb
 
@@ -48,7 +54,7 @@ class Plan(Protocol):
     """As `pipeline.stages.plan`."""
 
     def __call__(
-        self, *, poses_given: bool = ..., until: str | None = ...
+        self, *, route: stages.Route = ..., until: str | None = ...
     ) -> Sequence[stages.StageEntry]: ...
 
 
@@ -63,6 +69,7 @@ class Worker:
         self._lock = lock
         self._heeded = heeded
         self._plan = plan
+        self._desk = open_desk(outbox)
         self._output = _Output()
         self._begin: Begin | None = None
         self._preload = deque(["pipeline.engine.workplace"])
@@ -80,6 +87,10 @@ class Worker:
                     self._outbox.say(self._run_stage(letter))
                 case WriteReport():
                     self._outbox.say(self._write_report(letter))
+                case ServeViews():
+                    self._outbox.say(self._serve_views())
+                case RenderView() | AcknowledgeView() | LeaveView():
+                    note_view(letter, self._desk)
                 case End():
                     if self._place is not None:
                         self._place.close()
@@ -127,13 +138,22 @@ class Worker:
 
     def _write_report(self, order: WriteReport) -> Reported:
         try:
-            entries = self._plan(poses_given=order.poses_given)
+            entries = self._plan(route=order.route)
             return Reported(report=self._open().write_report(order, entries))
         except PipelineError as error:
             return Reported(error=f"{error.message} {error.hint}")
 
+    def _serve_views(self) -> Served:
+        try:
+            place = self._open()
+            with self._output.to(place.workspace.log_path("views")):
+                place.serve_views()
+        except PipelineError as error:
+            return Served(error=f"{error.message} {error.hint}")
+        return Served()
+
     def _entry(self, order: RunStage) -> stages.StageEntry:
-        entries = self._plan(poses_given=order.poses_given, until=order.stage)
+        entries = self._plan(route=order.route, until=order.stage)
         return entries[-1]
 
     def _open(self) -> Workplace:
@@ -144,7 +164,12 @@ class Worker:
             if self._begin is None:
                 raise RuntimeError("the first order is not Begin")
             self._place = Workplace(
-                self._begin, self._lock, self._mailbox, self._outbox, self._heeded
+                self._begin,
+                self._lock,
+                self._mailbox,
+                self._outbox,
+                self._heeded,
+                self._desk,
             )
         return self._place
 

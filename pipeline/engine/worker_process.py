@@ -36,16 +36,21 @@ from pipeline.engine.orders import (
     Reported,
     RunStage,
     Saying,
+    Served,
+    ServeViews,
     StageEnd,
     StopStage,
+    ViewShown,
     WriteReport,
 )
+from pipeline.engine.view_post import frame_of
 from pipeline.errors import PipelineError
 from pipeline.events import Record, record_from_json
 from pipeline.machine import peak_rss_mb_of
 from pipeline.request import GivenPaths
 from pipeline.run_directory import stage_log
 from pipeline.thread_limits import thread_limits
+from pipeline.view_requests import ViewFrame
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "pipeline.engine.worker")
 NICE = 5
@@ -56,6 +61,17 @@ SECONDS_TO_EXIT = 10.0  # after it has hung up
 
 OnRecords = Callable[[str, Sequence[Record]], None]
 OnPaused = Callable[[bool], None]
+OnView = Callable[[ViewFrame], None]
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Who hears of a worker. on_records: gets a stage's name and some of its records, in order.
+    on_paused: whether the stage has come to rest, or goes on. on_view: gets views for viewers."""
+
+    on_records: OnRecords
+    on_paused: OnPaused
+    on_view: OnView
 
 
 @dataclass(frozen=True)
@@ -86,35 +102,29 @@ class WorkerProcess:
         spec: WorkerSpec,
         process: asyncio.subprocess.Process,
         sender: Sender,
-        on_records: OnRecords,
-        on_paused: OnPaused,
+        listeners: Listeners,
     ) -> None:
         self._spec = spec
         self._process = process
         self._sender = sender
-        self._on_records = on_records
-        self._on_paused = on_paused
+        self._listeners = listeners
         self._memory = MemoryWatch()
         self._peak_rss_mb = 0.0
         self._log: Path | None = None
         self._stage_end: asyncio.Future[StageEnd | None] | None = None
         self._reported: asyncio.Future[Reported | None] | None = None
+        self._served: asyncio.Future[Served | None] | None = None
         self._told_to_stop = False
         self._fault = ""
         self._alive = True
         self._life: asyncio.Task[None]
 
     @classmethod
-    async def start(
-        cls, spec: WorkerSpec, on_records: OnRecords, on_paused: OnPaused
-    ) -> WorkerProcess:
-        """Start a worker; it imports what it needs while the engine goes on.
-
-        on_records: gets a stage's name and some of its records, in order. on_paused: whether the
-        stage has come to rest, or goes on. Raises PipelineError if the system starts no process.
-        """
+    async def start(cls, spec: WorkerSpec, listeners: Listeners) -> WorkerProcess:
+        """Start a worker; it imports what it needs while the engine goes on. Raises PipelineError
+        if the system starts no process."""
         try:
-            return await cls._started(spec, on_records, on_paused)
+            return await cls._started(spec, listeners)
         except (OSError, RuntimeError) as error:  # no pipe, no process, or no thread to start it in
             raise PipelineError(
                 "No worker",
@@ -124,9 +134,7 @@ class WorkerProcess:
             ) from error
 
     @classmethod
-    async def _started(
-        cls, spec: WorkerSpec, on_records: OnRecords, on_paused: OnPaused
-    ) -> WorkerProcess:
+    async def _started(cls, spec: WorkerSpec, listeners: Listeners) -> WorkerProcess:
         # The process comes last, so that what fails before leaves none behind.
         with ExitStack() as ours, ExitStack() as theirs:
             orders_out, orders_in = os.pipe()
@@ -139,7 +147,7 @@ class WorkerProcess:
             ours.callback(transport.close)
             process = await _spawn(spec, orders_out, sayings_in)
             ours.pop_all()
-        worker = cls(spec, process, sender, on_records, on_paused)
+        worker = cls(spec, process, sender, listeners)
         worker._life = asyncio.create_task(worker._live(reader, transport))
         begin = Begin(root=spec.root, paths=spec.paths, cluster=spec.cluster, preload=spec.preload)
         worker.order(begin)
@@ -191,6 +199,17 @@ class WorkerProcess:
         if reported is None:
             return Reported(error=f"The report was not written: {self._death().why}.")
         return reported
+
+    async def serve_views(self) -> Served:
+        """Have views of the run's radiance field rendered until it is closed; any death of the
+        worker is told as the error."""
+        self._served = asyncio.get_running_loop().create_future()
+        try:
+            self.order(ServeViews())
+            served = await self._served if self._alive else None
+        finally:
+            self._served = None
+        return served or Served(error=f"Views cannot be rendered: {self._death().why}.")
 
     def order(self, order: Frame) -> None:
         """Send an order; a worker that is dead does not get it."""
@@ -247,7 +266,7 @@ class WorkerProcess:
             transport.close()
             await self._see_it_end(reaping)
             looking.cancel()
-            for waiting in (self._stage_end, self._reported):
+            for waiting in (self._stage_end, self._reported, self._served):
                 if waiting is not None and not waiting.done():
                     waiting.set_result(None)
 
@@ -263,16 +282,20 @@ class WorkerProcess:
         # Its pools may outlive it, and hold the pipes open; the lock is free only without them.
         self._signal_group(signal.SIGKILL)
 
-    def _hear(self, saying: Saying | _Told) -> None:
+    def _hear(self, saying: Saying | _Told | ViewFrame) -> None:
         match saying:
             case _Told():
-                self._on_records(saying.stage, saying.records)
+                self._listeners.on_records(saying.stage, saying.records)
+            case ViewFrame():
+                self._listeners.on_view(saying)
             case Paused():
-                self._on_paused(saying.paused)
+                self._listeners.on_paused(saying.paused)
             case StageEnd() if self._stage_end is not None and not self._stage_end.done():
                 self._stage_end.set_result(saying)
             case Reported() if self._reported is not None and not self._reported.done():
                 self._reported.set_result(saying)
+            case Served() if self._served is not None and not self._served.done():
+                self._served.set_result(saying)
 
     async def _look_after(self) -> None:
         """See how much memory it uses, and that it does not fill the disk with what it prints."""
@@ -318,12 +341,14 @@ class _Told:
     records: Sequence[Record]
 
 
-def _understood(parcel: Parcel) -> Saying | _Told:
+def _understood(parcel: Parcel) -> Saying | _Told | ViewFrame:
     """What a parcel says. Raises BrokenChannel for what is no saying."""
     try:
         saying = SAYING.validate_json(parcel.header)
         if isinstance(saying, Records):
             return _Told(saying.stage, [record_from_json(data) for data in saying.records])
+        if isinstance(saying, ViewShown):
+            return frame_of(saying, parcel.body)
     except ValueError as error:
         raise BrokenChannel(str(error)) from error
     return saying

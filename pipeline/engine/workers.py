@@ -62,8 +62,8 @@ class Workers:
             return
         if self._ahead is None:
             module, _, _ = entry.target.partition(":")
-            preload = (module, entry.imports) if entry.imports else (module,)
-            self._ahead = entry.libraries, asyncio.create_task(self._start(preload))
+            starting = self._start((module, *entry.imports))
+            self._ahead = entry.libraries, asyncio.create_task(starting)
 
     def retire(self) -> None:
         """Let the current worker end; the next stage gets a new one."""

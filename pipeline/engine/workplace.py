@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pipeline.engine.executor import Executors
@@ -22,25 +23,32 @@ from pipeline.runner import (
     StageRunner,
     failures_in_words,
 )
-from pipeline.stages import METHOD, StageEntry
+from pipeline.stages import ENTRIES, VIEW_SERVER, StageEntry
 from pipeline.version import VERSION
+from pipeline.view_desk import LiveDesk
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.inputs import GivenInputs
 
-_MADE = {product for entry in METHOD for product in entry.makes}
+_MADE = {product for entry in ENTRIES for product in entry.makes}
 
 
 class Workplace:
     """Where stages run, one after the other; `close` it in the end.
 
-    heeded: is set when a stage has noticed that the engine is gone. Raises PipelineError where the
-    run directory cannot be used.
+    heeded: is set when a stage has noticed that the engine is gone. desk: where those who look at
+    the scene ask. Raises PipelineError where the run directory cannot be used.
     """
 
     def __init__(
-        self, begin: Begin, lock: int, mailbox: Mailbox, outbox: Outbox, heeded: threading.Event
+        self,
+        begin: Begin,
+        lock: int,
+        mailbox: Mailbox,
+        outbox: Outbox,
+        heeded: threading.Event,
+        desk: LiveDesk,
     ) -> None:
         self.workspace = Workspace(begin.root, VERSION, lock=lock)
         self._paths = begin.paths
@@ -51,7 +59,7 @@ class Workplace:
         self._threads = self._open.enter_context(ThreadPoolExecutor(cores, "hash"))
         executors = self._open.enter_context(Executors(self.workspace.root, cores, begin.cluster))
         self._control = WorkerControl(
-            self.workspace.store, self._threads, cores, mailbox, outbox, heeded
+            self.workspace.store, self._threads, cores, mailbox, outbox, heeded, desk
         )
         self._stages = StageRunner(self.workspace, self._control, outbox.tell, executors)
 
@@ -83,6 +91,18 @@ class Workplace:
         usage = Usage(order.wall_s, max(order.peak_rss_mb, peak_rss_mb()))
         product = self._stages.product
         return _plain(write_report(self.workspace, order.config, entries, outcomes, product, usage))
+
+    def serve_views(self) -> None:
+        """Render views of the run's radiance field for those who look, until the engine stops it.
+        Raises PipelineError where there is none that could be rendered."""
+        self._control.start_over()
+        with failures_in_words("radiance", self.workspace):
+            open_field = getattr(import_module(VIEW_SERVER[0]), VIEW_SERVER[1])
+            open_field(self._stages.product("radiance"), self._control.views)
+            try:
+                self._control.serve_until_stopped()
+            finally:
+                self._control.begin(None)
 
     def close(self) -> None:
         """Finish what goes on in the background; what fails there is told as a warning."""

@@ -45,11 +45,11 @@ def read_posed_photos(path: Path, photo_names: Sequence[str] | None = None) -> P
     """Read poses and intrinsics from a file or folder of any format that we know.
 
     path: a COLMAP model folder, transforms.json, poses_bounds.npy, ground_truth.json, a scene
-    folder with one of them, or a run directory (its sparse/0). photo_names: result entries are then
-    named so, those for other photographs are left out; names match exactly, else by a base name
-    that is unique. poses_bounds.npy names no photographs: they are those in images/ beside it, else
-    photo_names. Raises PipelineError where nothing is recognised, the file is malformed, or it has
-    no pose for any of the names.
+    folder with one of them, or a run directory (its sparse/refined where there is one, else its
+    sparse/0). photo_names: result entries are then named so, those for other photographs are left
+    out; names match exactly, else by a base name that is unique. poses_bounds.npy names no
+    photographs: they are those in images/ beside it, else photo_names. Raises PipelineError where
+    nothing is recognised, the file is malformed, or it has no pose for any of the names.
     """
     posed = _read(_locate(path), photo_names)
     if photo_names is None:
@@ -125,8 +125,9 @@ def _locate(path: Path) -> Path:
     if not path.is_dir():
         raise PipelineError("File not found", f"{path} does not exist", f"Give {_KNOWN}.")
     if (path / _RUN_FILE).is_file():
-        if is_model(path / "sparse" / "0"):
-            return path / "sparse" / "0"
+        for name in ("refined", "0"):
+            if is_model(path / "sparse" / name):
+                return path / "sparse" / name
         raise PipelineError(
             "No sparse model yet",
             f"the run {path} has no sparse/0",
