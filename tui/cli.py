@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Callable
@@ -12,9 +11,13 @@ import typer
 
 from pipeline.errors import PipelineError, Stopped
 from tui.commands.attach import attach
+from tui.commands.bench import bench
 from tui.commands.compare import compare
 from tui.commands.demo import demo
+from tui.commands.eval import evaluate
 from tui.commands.log import log
+from tui.commands.planar import planar
+from tui.commands.render import render
 from tui.commands.report import report
 from tui.commands.run import run
 from tui.commands.runs import ls, status
@@ -25,20 +28,20 @@ from tui.failures import (
     INTERRUPTION,
     STOP,
     WrongUsage,
-    mute,
+    is_of_output,
     show_crash,
     show_failure,
     show_failure_as_json,
+    show_unwritten,
 )
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     run, attach, ls, status, pause, resume, stop, retry, checkpoint, run_until, set_parameters,
-    log, report, compare, demo,
+    log, report, compare, evaluate, bench, render, planar, demo,
 )  # fmt: skip
-_NAMES = {run_until: "run-until", set_parameters: "set"}
+_NAMES = {run_until: "run-until", set_parameters: "set", evaluate: "eval"}
 # The base of all errors of usage; Typer has click's or, in later versions, its own.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
-_NOBODY_READS = (errno.EPIPE, errno.EIO)  # a closed pipe, a terminal that has gone
 
 
 def _show_version(wanted: bool) -> None:
@@ -82,11 +85,14 @@ def build_app() -> typer.Typer:
     return app
 
 
-def _call(app: typer.Typer, as_json: bool) -> None:
-    """Call a command; ends with SystemExit. Where JSON was asked for, wrong usage is an error as
-    any other, and so is an interruption: stdout gets one document whatever happens."""
+def _call(app: typer.Typer, as_json: bool) -> int:
+    """Call a command; its exit code. Where JSON was asked for, wrong usage is an error as any
+    other, and so is an interruption: stdout gets one document whatever happens."""
     if not as_json:
-        app()
+        try:
+            app()
+        except SystemExit as end:
+            return int(end.code or 0)
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
@@ -95,7 +101,24 @@ def _call(app: typer.Typer, as_json: bool) -> None:
         raise KeyboardInterrupt from error
     if code == INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
         raise KeyboardInterrupt
-    sys.exit(code)
+    return int(code or 0)
+
+
+def _call_and_tell(as_json: bool) -> int:
+    """Call a command, and tell what is wrong if it fails; the exit code. Raises OSError where the
+    standard streams take nothing."""
+    try:
+        return _call(build_app(), as_json)
+    except PipelineError as error:
+        return show_failure_as_json(error) if as_json else show_failure(error)
+    except (Stopped, KeyboardInterrupt) as end:
+        if as_json:
+            show_failure_as_json(STOP if isinstance(end, Stopped) else INTERRUPTION)
+        return INTERRUPTED
+    except Exception as error:  # the last resort: no traceback in the user's face
+        if is_of_output(error):
+            raise
+        return show_crash(error, as_json)
 
 
 def main() -> None:
@@ -103,20 +126,12 @@ def main() -> None:
     _open_closed_streams()
     # No plugin of pydantic is used, and looking for them reads the list of all packages.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    as_json = "--json" in sys.argv[1:]
     try:
-        _call(build_app(), as_json)
-    except PipelineError as error:
-        sys.exit(show_failure_as_json(error) if as_json else show_failure(error))
-    except (Stopped, KeyboardInterrupt) as end:
-        if as_json:
-            show_failure_as_json(STOP if isinstance(end, Stopped) else INTERRUPTION)
-        sys.exit(INTERRUPTED)
-    except Exception as error:  # the last resort: no traceback in the user's face
-        if isinstance(error, OSError) and error.errno in _NOBODY_READS:
-            mute()
-            sys.exit(INTERRUPTED)
-        sys.exit(show_crash(error))
+        code = _call_and_tell("--json" in sys.argv[1:])
+        sys.stdout.flush()  # at the interpreter's own end nobody could tell what is wrong
+    except OSError as error:
+        code = show_unwritten(error)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ from pipeline.engine.messages import (
 )
 from pipeline.errors import PipelineError
 
-ENDED = ("done", "failed", "stopped")  # states of a run that has nothing more to do
 SECONDS_TO_ANSWER = 15.0
 _BUSY = (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
 MessageT = TypeVar("MessageT", bound=Message)

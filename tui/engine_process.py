@@ -31,10 +31,10 @@ from pipeline.engine.journal import Journal, JournalIdentity
 from pipeline.engine.parameters import Parameters
 from pipeline.engine.service import Service
 from pipeline.engine.supervisor import Patience, Supervisor
+from pipeline.engine.viewing import Viewing
 from pipeline.engine.worker_process import (
     WORKER_COMMAND,
-    OnPaused,
-    OnRecords,
+    Listeners,
     WorkerProcess,
     WorkerSpec,
 )
@@ -44,6 +44,7 @@ from pipeline.events import Record, RunChanged, StageChanged, Warned
 from pipeline.process_identity import ProcessIdentity
 from pipeline.request import RunRequest
 from pipeline.run_directory import RunDirectory
+from pipeline.stages import VIEWED_STAGE
 from pipeline.version import VERSION
 from viewer.access import Access
 
@@ -164,19 +165,21 @@ async def _engine(
         await journal.open()
         stack.push_async_callback(journal.close)
         supervisor: Supervisor
-        workers = Workers(
-            partial(
-                _start_worker,
-                directory,
-                request,
-                partial(_pass_on, journal),
-                lambda paused: supervisor.paused_by_worker(paused),
-            )
+        viewing: Viewing
+        listeners = Listeners(
+            partial(_pass_on, journal),
+            lambda paused: supervisor.paused_by_worker(paused),
+            lambda frame: viewing.deliver(frame),
         )
+        start_worker = partial(_start_worker, directory, request, listeners)
+        viewing = Viewing(start_worker, lambda: directory.entry(VIEWED_STAGE) is not None)
+        workers = Workers(start_worker)
         audience = Audience()
         patience = Patience(failed_s=options.patience_s)
-        supervisor = Supervisor(directory, parameters, journal, workers, audience, patience)
-        service = Service(directory, parameters, journal, supervisor, audience)
+        supervisor = Supervisor(
+            directory, parameters, journal, workers, audience, patience, viewing
+        )
+        service = Service(directory, parameters, journal, supervisor, audience, viewing)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
         published = await stack.enter_async_context(
@@ -254,14 +257,16 @@ async def _publish_again(file: runtime.EngineFile) -> None:
     """Some systems clear old files out of the runtime folder."""
     while True:
         await asyncio.sleep(SECONDS_BETWEEN_PUBLISHING)
-        await asyncio.to_thread(runtime.publish, file)
+        try:
+            await asyncio.to_thread(runtime.publish, file)
+        except (PipelineError, OSError) as error:  # the next time there may be room again
+            _log.warning("commands may not find this engine: %s", error)
 
 
 async def _start_worker(
     directory: RunDirectory,
     request: RunRequest,
-    on_records: OnRecords,
-    on_paused: OnPaused,
+    listeners: Listeners,
     preload: tuple[str, ...],
 ) -> WorkerProcess:
     spec = WorkerSpec(
@@ -274,7 +279,7 @@ async def _start_worker(
         preload=preload,
         command=WORKER_COMMAND,
     )
-    return await WorkerProcess.start(spec, on_records, on_paused)
+    return await WorkerProcess.start(spec, listeners)
 
 
 def _pass_on(journal: Journal, stage: str, records: Sequence[Record]) -> None:

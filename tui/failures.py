@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -14,7 +16,8 @@ from pipeline.errors import PipelineError
 FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
-
+_NOBODY_READS = (errno.EPIPE, errno.EIO)  # a closed pipe, a terminal that has gone
+_OF_OUTPUT = (*_NOBODY_READS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 INTERRUPTION = PipelineError("Interrupted", "The command was interrupted.")
 STOP = PipelineError(
@@ -71,15 +74,34 @@ def mute() -> None:
     os.close(nowhere)
 
 
-def show_crash(error: BaseException) -> int:
-    """Write the traceback to a file and name it in one line on stderr; the exit code."""
+def is_of_output(error: Exception) -> bool:
+    """Whether an error that nobody foresaw is one of the standard streams: their reader has gone,
+    or they lead to a full disk. Those of other files name the file, or have words already."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _OF_OUTPUT
+
+
+def show_unwritten(error: OSError) -> int:
+    """Tell that the command's output could not be written, if that can be told; the exit code."""
+    if error.errno in _NOBODY_READS:
+        mute()
+        return INTERRUPTED
+    with suppress(OSError):
+        sys.stderr.write(f"error: The output could not be written: {error.strerror or error}.\n")
+        sys.stderr.flush()
+    mute()  # what it could not write is not to be tried again at the end
+    return FAILED
+
+
+def show_crash(error: BaseException, as_json: bool = False) -> int:
+    """Write the traceback to a file and name it in one line on stderr, or as any failure where JSON
+    was asked for; the exit code."""
     text = "".join(traceback.format_exception(error))
     with tempfile.NamedTemporaryFile(
         "w", prefix="barfield-", suffix=".log", delete=False, errors="backslashreplace"
     ) as log:
         log.write(text)
-    sys.stderr.write(
-        f"error: {type(error).__name__}: {error}. A fault of the program; details in "
-        f"{Path(log.name)}\n"
-    )
+    what, hint = f"{type(error).__name__}: {error}.", f"details in {Path(log.name)}"
+    if as_json:
+        return show_failure_as_json(PipelineError("A fault of the program", what, hint))
+    sys.stderr.write(f"error: {what} A fault of the program; {hint}\n")
     return FAILED

@@ -9,8 +9,8 @@ from pipeline.engine.messages import EventsAnswer, RunView
 from pipeline.engine.runtime import EngineFile
 from pipeline.engine.state import read_view
 from pipeline.errors import PipelineError, Stopped
-from pipeline.events import Event, Record, StageChanged, Warned
-from tui.client import ENDED, EngineClient, EngineGone, EngineSilent
+from pipeline.events import ENDED, Event, Record, StageChanged, Warned
+from tui.client import EngineClient, EngineGone, EngineSilent
 from tui.progress import Display, records_of
 from tui.words import as_sentence
 

@@ -16,8 +16,9 @@ from typing import IO, Any
 from pipeline.engine.deaths import last_lines
 from pipeline.engine.runtime import EngineFile, find_engine
 from pipeline.errors import PipelineError
+from pipeline.events import ENDED
 from pipeline.request import RunRequest
-from tui.client import ENDED, EngineClient, EngineGone
+from tui.client import EngineClient, EngineGone
 
 ENGINE_COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "tui.engine_process")
 _SECONDS_TO_START = 90.0  # the workers of a killed engine may still be saving

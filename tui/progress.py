@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Protocol
 
 from pipeline.engine.messages import RunView, StageView
-from pipeline.events import ParameterChanged, Record, RunChanged, StageChanged, Warned
+from pipeline.events import ENDED, ParameterChanged, Record, RunChanged, StageChanged, Warned
 from tui.words import (
     amount_in_words,
     duration_in_words,
@@ -196,7 +196,7 @@ def lines_of(stage: str, record: Record) -> list[str]:
 
 def _lines_of_run(record: RunChanged) -> list[str]:
     # Whoever waited for the end of the run tells of it; that it runs is told by its stages.
-    if record.state in ("done", "failed", "stopped") or not (record.why or record.hint):
+    if record.state in ENDED or not (record.why or record.hint):
         return []
     line = _labelled("run", f"{record.state}: {one_line(record.why, _LONGEST_WARNING)}")
     hint = [_labelled("", one_line(record.hint, _LONGEST_WARNING))] if record.hint else []

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.comparison import Comparison
 
 _WIDTH_WITHOUT_TERMINAL = 120
+_TOO_EARLY = "The run ended before its cameras were found."
 
 
 def console() -> Console:
@@ -30,7 +31,8 @@ def show_summary(report: Mapping[str, Any], run: Path) -> None:
     """The outcome in a few lines, after a run."""
     out = console()
     if report["complete"]:
-        out.print(Text(_outcome(report), style="bold"))
+        for line in _outcome(report):
+            out.print(Text(line, style="bold"))
     out.print(Text(f"in {report['wall_s']:.1f} s, at most {report['peak_rss_mb']:.0f} MB: {run}"))
     for tip in advice(report):
         out.print(Text(tip, style="yellow"))
@@ -40,7 +42,8 @@ def show_report(report: Mapping[str, Any], run: Path) -> None:
     """The whole report: outcome, stages, photographs that are in no model, what to try."""
     out = console()
     out.print(Text(str(run), style="bold"))
-    out.print(Text(_outcome(report) if report["complete"] else "The run ended before mapping."))
+    for line in _outcome(report) if report["complete"] else [_TOO_EARLY]:
+        out.print(Text(line))
     out.print(_stage_table(report))
     missing = [verdict for verdict in report["verdicts"] if not verdict["registered"]]
     if missing:
@@ -60,7 +63,9 @@ def show_report(report: Mapping[str, Any], run: Path) -> None:
 def show_comparison(comparison: Comparison) -> None:
     """Errors against a reference: the means and maxima, then each photograph."""
     out = console()
-    out.print(Text(f"{comparison.registered} of {comparison.of} reference photographs have a pose"))
+    which = f" in {comparison.model}" if comparison.model else ""
+    words = f"{comparison.registered} of {comparison.of} reference photographs have a pose{which}"
+    out.print(Text(words))
     errors = comparison.position_mean, comparison.position_max, comparison.position_mean_relative
     angles = comparison.rotation_mean_deg, comparison.rotation_max_deg
     if None in errors or None in angles:
@@ -76,7 +81,35 @@ def show_comparison(comparison: Comparison) -> None:
     out.print(photos)
 
 
-def _outcome(report: Mapping[str, Any]) -> str:
+def _outcome(report: Mapping[str, Any]) -> list[str]:
+    """What came out: of mapping, and of the radiance field, in a line each."""
+    lines = [_mapped(report)] if "mapping" in report["seconds"] else []
+    if "radiance" in report["seconds"]:
+        lines += _learned(report["stages"]["radiance"])
+    if "planar" in report["seconds"]:
+        lines += _aligned(report["stages"]["planar"])
+    return lines
+
+
+def _learned(stage: Mapping[str, Any]) -> list[str]:
+    """What the stage `radiance` says of itself."""
+    psnr, count = stage.get("held_out_psnr"), stage.get("held_out", 0)
+    quality = "" if psnr is None else f"radiance field: {psnr:.1f} dB on {count} held-out views; "
+    rescued = [entry for entry in stage.get("rescued", ()) if entry["found"]]
+    found = [f"{len(rescued)} more photographs were found by the field"] if rescued else []
+    return [f"{quality}{stage['verdict']}", *found]
+
+
+def _aligned(stage: Mapping[str, Any]) -> list[str]:
+    """What the stage `planar` says of each of its methods."""
+    return [
+        f"{method:<12} {told['verdict']:<12} warp error {told['warp_error']:.4f}, "
+        f"{told['psnr']:.1f} dB, {told['steps']} steps in {told['seconds']:.0f} s"
+        for method, told in stage["methods"].items()
+    ]
+
+
+def _mapped(report: Mapping[str, Any]) -> str:
     models = f"{report['models']} model" + ("s" if report["models"] != 1 else "")
     if report["models"] > 1:
         models += f" ({', '.join(map(str, report['model_images']))} photographs)"

@@ -68,7 +68,7 @@ def show_outcome(root: Path, as_json: bool) -> None:
         from tui.report_view import show_summary
 
         show_summary(report, near(root))
-    if report["complete"] and not report["models"]:
+    if report["complete"] and "mapping" in report["seconds"] and not report["models"]:
         raise PipelineError(
             "No model came out",
             f"none of the {report['images']} photographs could be registered",

@@ -22,7 +22,7 @@ def attach(
     """
     import sys
 
-    from tui.client import ENDED
+    from pipeline.events import ENDED
     from tui.following import follow, raise_unless_done
     from tui.progress import progress_display
     from tui.runs import no_engine, resolve_run, status_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +13,21 @@ import typer
 from tui.commands.options import AsJson, Run
 
 REFERENCE = "COLMAP model, transforms.json, poses_bounds.npy, ground_truth.json, or their folder."
+MODEL = "Cameras of mapping, those that radiance refined, or the refined ones if they are better."
+
+
+class Model(Enum):
+    """Which of the run's cameras."""
+
+    best = "best"
+    mapping = "mapping"
+    refined = "refined"
 
 
 def compare(
     run: Run,
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help=REFERENCE)],
+    model: Annotated[Model, typer.Option(help=MODEL)] = Model.best,
     as_json: AsJson = False,
 ) -> None:
     """Align RUN's cameras with those of REFERENCE by a similarity and show what differs.
@@ -27,7 +38,7 @@ def compare(
     from tui.report_view import show_comparison
     from tui.runs import resolve_run
 
-    comparison = commands.compare(resolve_run(run), reference)
+    comparison = commands.compare(resolve_run(run), reference, model.value)
     if as_json:
         typer.echo(json.dumps(asdict(comparison), indent=1))
     else:

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-QUICK_KEYPOINTS = 2048
+QUICK = ("features.max_keypoints=2048", "radiance.minutes=1")
 
 
 def demo(
     quick: Annotated[
-        bool, typer.Option("--quick", help=f"Only {QUICK_KEYPOINTS} keypoints a photograph.")
+        bool, typer.Option("--quick", help=f"In little time: {', '.join(QUICK)}.")
     ] = False,
     headless: Annotated[bool, typer.Option("--headless", help="No dashboard and no viewer.")] = (
         False
@@ -36,9 +36,7 @@ def demo(
         )
     if not headless:
         typer.echo("The dashboard comes with a later version: progress only, as with --headless.")
-    settings = load_settings(
-        assignments=[f"features.max_keypoints={QUICK_KEYPOINTS}"] if quick else []
-    )
+    settings = load_settings(assignments=QUICK if quick else [])
     out = default_run_directory(scene)
     paths = GivenPaths(photos=scene)
     run_session(RunRequest(paths=paths, out=out.absolute(), config=settings), Manner())

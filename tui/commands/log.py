@@ -33,14 +33,14 @@ def log(
     """Show the last lines that a stage of RUN printed."""
     from pipeline.engine.deaths import last_lines
     from pipeline.run_directory import stage_log
-    from tui.commands.run import check_stage
+    from tui.commands.run import check_stage, route_of
     from tui.runs import resolve_run, stage_at_hand, status_of
 
-    if stage != ENGINE:
-        check_stage("STAGE", stage)
     if follow and as_json:
         raise WrongUsage("Not together", "--follow and --json: JSON is one document.", "")
     root = resolve_run(run)
+    if stage != ENGINE:
+        check_stage("STAGE", stage, route_of(root))
     name = stage or stage_at_hand(status_of(root).view) or ENGINE
     path = root / "engine.log" if name == ENGINE else stage_log(root, name)
     if follow:

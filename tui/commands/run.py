@@ -1,4 +1,4 @@
-"""`barfield run`: photographs to a sparse model."""
+"""`barfield run`: photographs to cameras, points and a radiance field."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from tui.failures import WrongUsage
 if TYPE_CHECKING:
     from pipeline.config import RunConfig
     from pipeline.request import Change, GivenPaths
+    from pipeline.stages import Route
 
 HOLD = "Keep the intrinsics as they are given or guessed: sets all mapping.refine_* to off."
-POSES = "sfm: find the poses; FILE: COLMAP model, transforms.json, LLFF or a scene's ground truth."
+POSES = (
+    "sfm: find the poses; FILE: COLMAP model, transforms.json, LLFF or a scene's ground truth; "
+    "none: photographs that look one way, whose poses the radiance field finds."
+)
 DETACH = (
     "Only start the run; or: end it with this command, for batch schedulers. Otherwise: follow."
 )
@@ -39,7 +43,7 @@ def run(
     until: Annotated[
         str | None, typer.Option(metavar="STAGE", help="Last stage to run, e.g. matching.")
     ] = None,
-    poses: Annotated[str, typer.Option(metavar="sfm|FILE", help=POSES)] = "sfm",
+    poses: Annotated[str, typer.Option(metavar="sfm|FILE|none", help=POSES)] = "sfm",
     intrinsics: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Given intrinsics; the same formats.")
     ] = None,
@@ -67,7 +71,7 @@ def run(
     discard_changes: Annotated[bool, typer.Option("--discard-changes", help=DISCARD)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Find the cameras of PHOTOS and a sparse model of the scene.
+    """Find the cameras of PHOTOS and a sparse model of the scene, and train a radiance field.
 
     The run is a process of its own and goes on when the terminal closes. The same command goes on
     where a stopped or killed run was.
@@ -79,7 +83,8 @@ def run(
         from pipeline.settings import HELD_INTRINSICS
 
         overrides["mapping"] = dict(HELD_INTRINSICS)
-    check_stage("--until", until)
+    unposed = poses == "none"
+    check_stage("--until", until, "unposed" if unposed else "mapped")
 
     from pipeline.request import RunRequest
     from pipeline.run_directory import default_run_directory
@@ -94,25 +99,41 @@ def run(
     paths = _given_paths(photos, poses, intrinsics)
     root = (out or default_run_directory(paths.photos)).absolute()
     make_room(root)
-    changes = () if discard_changes else _kept_changes(root, settings, as_json)
+    changes = () if discard_changes else kept_changes(root, settings, as_json)
     request = RunRequest(
-        paths=paths, out=root, config=settings, changes=changes, until=until, cluster=cluster
+        paths=paths,
+        out=root,
+        kind="unposed" if unposed else "scene",
+        config=settings,
+        changes=changes,
+        until=until,
+        cluster=cluster,
     )
     if not (headless or as_json or detach):
         typer.echo("The dashboard comes with a later version: progress only, as with --headless.")
     run_session(request, Manner(attachment_of(detach), port, as_json))
 
 
-def check_stage(option: str, stage: str | None) -> None:
-    """Raises WrongUsage, naming the option, for a stage that is not one; None is none."""
+def check_stage(option: str, stage: str | None, route: Route = "mapped") -> None:
+    """Raises WrongUsage, naming the option, for a stage that is not one of the route; None is
+    none."""
     import difflib
 
-    from pipeline.stages import STAGE_NAMES
+    from pipeline.stages import plan
 
-    if stage is not None and stage not in STAGE_NAMES:
-        nearest = difflib.get_close_matches(stage, STAGE_NAMES, n=1, cutoff=0.4)
-        hint = f"Did you mean {nearest[0]}?" if nearest else f"Stages: {', '.join(STAGE_NAMES)}."
+    names = [entry.name for entry in plan(route=route)]
+    if stage is not None and stage not in names:
+        nearest = difflib.get_close_matches(stage, names, n=1, cutoff=0.4)
+        hint = f"Did you mean {nearest[0]}?" if nearest else f"Stages: {', '.join(names)}."
         raise WrongUsage("Unknown stage", f"{option}: there is no stage {stage}.", hint)
+
+
+def route_of(root: Path) -> Route:
+    """Which stages a run takes, by what was asked of it; all of mapping where nothing was."""
+    from pipeline.run_directory import read_request
+
+    request = read_request(root)
+    return "mapped" if request is None else request.route
 
 
 def _given_paths(photos: list[Path], poses: str, intrinsics: Path | None) -> GivenPaths:
@@ -138,18 +159,10 @@ def _given_paths(photos: list[Path], poses: str, intrinsics: Path | None) -> Giv
 
 
 def _poses_file(poses: str) -> Path | None:
-    if poses == "sfm":
-        return None
-    if poses == "none":
-        raise WrongUsage(
-            "Not in this version",
-            "--poses none starts the radiance field from identity poses; that stage comes later.",
-            "Use --poses sfm (the default) or --poses FILE.",
-        )
-    return Path(poses)
+    return None if poses in ("sfm", "none") else Path(poses)
 
 
-def _kept_changes(root: Path, settings: RunConfig, as_json: bool) -> tuple[Change, ...]:
+def kept_changes(root: Path, settings: RunConfig, as_json: bool) -> tuple[Change, ...]:
     """What was changed while the run went on and is to hold; asks where there is a terminal."""
     import sys
 

@@ -63,7 +63,7 @@ def _row(status: RunStatus) -> tuple[str, ...]:
 
 
 def _lines(status: RunStatus) -> list[str]:
-    from tui.client import ENDED
+    from pipeline.events import ENDED
     from tui.words import as_columns, duration_in_words, one_line, progress_in_words
 
     view, host = status.view, f" on {status.host}" if status.elsewhere else ""

@@ -30,7 +30,8 @@ def pause(run: Run, as_json: AsJson = False) -> None:
 
 def stop(run: Run, as_json: AsJson = False) -> None:
     """Stop RUN after the step at hand; what is finished is kept."""
-    from tui.client import ENDED, EngineClient, EngineGone
+    from pipeline.events import ENDED
+    from tui.client import EngineClient, EngineGone
     from tui.runs import no_engine, resolve_run, status_of
 
     status = status_of(resolve_run(run))
@@ -56,12 +57,13 @@ def run_until(
     as_json: AsJson = False,
 ) -> None:
     """Change which stage of RUN is the last; a run at rest goes on to that stage."""
-    from tui.commands.run import check_stage
+    from tui.commands.run import check_stage, route_of
     from tui.runs import resolve_run, status_of
 
     last = None if stage == "all" else stage
-    check_stage("STAGE", last)
-    status = status_of(resolve_run(run))
+    root = resolve_run(run)
+    check_stage("STAGE", last, route_of(root))
+    status = status_of(root)
     if _is_at_rest(status):
         request = _recorded_request(status.root).model_copy(update={"until": last})
         _start(request, detach, as_json)
@@ -133,7 +135,7 @@ def _is_at_rest(status: RunStatus) -> bool:
 
     Raises PipelineError where an engine is at work that cannot be reached from here.
     """
-    from tui.client import ENDED
+    from pipeline.events import ENDED
     from tui.runs import no_engine
 
     if status.engine is not None:
