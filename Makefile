@@ -8,7 +8,7 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine clean
+.PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-radiance bench-planar clean
 
 demo: install
 	$(BIN)/barfield demo --headless
@@ -44,9 +44,15 @@ bench-kill: install-dev
 bench-engine: install-dev
 	$(BIN)/python -m tests.bench.bench_engine
 
+bench-radiance: install-dev
+	$(BIN)/python -m tests.bench.bench_radiance $(ROWS)
+
 bench-cluster: install-dev
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 \
 		$(BIN)/python -m tests.bench.bench_cluster
+
+bench-planar: install-dev
+	$(BIN)/python -m tests.bench.bench_planar
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ however it came loose from its parents.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -14,14 +15,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pipeline.engine.messages import RunView, StageView
 from pipeline.engine.runtime import EngineFile, find_engine
+from pipeline.engine.state import read_view
+from pipeline.events import ENDED
 from pipeline.process_identity import ProcessIdentity
+from pipeline.request import GivenPaths, RunRequest
+from tui.cli import main
 from tui.client import EngineClient, EngineGone
+from tui.launch import start_engine
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 BARFIELD = (sys.executable, "-m", "tui.cli")
@@ -50,7 +56,7 @@ class Host:
     def __init__(self, folder: Path, program: tuple[str, ...]) -> None:
         self._mark = f"{_PLACES[0]}={folder}".encode()
         self._program = program
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[subprocess.Popen[Any]] = []
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start a command in a session of its own; its output is thrown away unless `options`
@@ -72,6 +78,30 @@ class Host:
         out, err = process.communicate(timeout=MOST_SECONDS)
         return Called(process.returncode, out, err)
 
+    def call_here(self, *arguments: str) -> Called:
+        """Run a command to its end in this process, which has imported it already."""
+        out, err = io.StringIO(), io.StringIO()
+        before, sys.argv = sys.argv, ["barfield", *arguments]
+        try:
+            with redirect_stdout(out), redirect_stderr(err):
+                main()
+        except SystemExit as end:
+            return Called(int(end.code or 0), out.getvalue(), err.getvalue())
+        finally:
+            sys.argv = before
+        raise AssertionError("a command ends with an exit code")
+
+    def begin(self, photos: Path, run: Path) -> EngineFile:
+        """Start the engine of a run, as `run --detach` does."""
+        request = RunRequest(paths=GivenPaths(photos=photos), out=run)
+        started = start_engine(request, port=None)
+        self._started.append(started.process)
+        return started.engine
+
+    def wait_until_empty(self) -> None:
+        """Wait until nothing that was started here is left, and see that nothing is."""
+        until(lambda: not self.processes())
+
     def processes(self) -> list[int]:
         """All living processes that were started on this host, by whatever way."""
         found = []
@@ -85,9 +115,13 @@ class Host:
 
     def clear(self) -> None:
         """Kill what is left of all that was started."""
+        killed = set()
         while left := self.processes():
             for pid in left:
                 kill(pid)
+            killed.update(left)
+        # What ends has no environment any more a moment before it counts as ended.
+        until(lambda: all(map(gone, killed)))
         for process in self._started:
             process.wait()
             for pipe in (process.stdin, process.stdout, process.stderr):
@@ -129,10 +163,14 @@ def state_of(root: Path) -> RunView | None:
 
 
 def view_in(root: Path, *states: str) -> RunView:
-    """What the engine of a run says, as soon as the run is in one of these states."""
+    """What the engine of a run says, or said at its end, as soon as the run is in one of these
+    states."""
 
     def looked() -> RunView | None:
         view = state_of(root)
+        if view is None:
+            left = read_view(root)
+            view = left if left is not None and left.state in ENDED else None
         return view if view is not None and view.state in states else None
 
     return until(looked)
@@ -187,11 +225,12 @@ def gone(pid: int) -> bool:
     return ProcessIdentity.of(pid) is None
 
 
-def until(found: Callable[[], T | None], most_s: float = MOST_SECONDS) -> T:
-    """Wait for something that is true; TimeoutError if it does not come."""
+def until(found: Callable[[], T | None], most_s: float = MOST_SECONDS, every_s: float = 0.03) -> T:
+    """Wait for something that is true; TimeoutError if it does not come. every_s: to look more
+    often costs what is waited for its time."""
     last = time.monotonic() + most_s
     while not (result := found()):
         if time.monotonic() > last:
             raise TimeoutError
-        time.sleep(0.01)
+        time.sleep(every_s)
     return result

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
+from tests.fake_engine_process import COMMAND
 from tui import launch
 from tui.cli import main
 
 if __name__ == "__main__":
-    vars(launch)["ENGINE_COMMAND"] = (sys.executable, "-m", "tests.fake_engine_process")
+    vars(launch)["ENGINE_COMMAND"] = COMMAND
     main()

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline import config as settings
+from pipeline.config_base import StageConfig
 from pipeline.events import Progress, Record, Report
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
@@ -31,13 +32,16 @@ from pipeline.products import (
     Photo,
     PhotoIndex,
     Points,
+    RadianceField,
     Reconstruction,
+    RefinedCameras,
     RegisteredImage,
     SparseModel,
     TwoViewGeometries,
     TwoViewGeometry,
     Verdict,
 )
+from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Control, Inputs, Products, run_items
 from pipeline.stages import METHOD as REAL_METHOD
 
@@ -51,7 +55,7 @@ class FakeIngest:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("source",)
     makes: ClassVar[tuple[str, ...]] = ("photos", "thumbnails")
-    Config: ClassVar[type[settings.StageConfig]] = settings.IngestConfig
+    Config: ClassVar[type[StageConfig]] = settings.IngestConfig
 
     def run(self, inputs: Inputs, config: settings.IngestConfig, control: Control) -> Run:
         control.poll()
@@ -83,7 +87,7 @@ class FakeFeatures:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("photos",)
     makes: ClassVar[tuple[str, ...]] = ("features",)
-    Config: ClassVar[type[settings.StageConfig]] = settings.FeaturesConfig
+    Config: ClassVar[type[StageConfig]] = settings.FeaturesConfig
 
     def run(self, inputs: Inputs, config: settings.FeaturesConfig, control: Control) -> Run:
         photos: PhotoIndex = inputs["photos"]
@@ -104,7 +108,7 @@ class FakePairs:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("photos", "features")
     makes: ClassVar[tuple[str, ...]] = ("pairs",)
-    Config: ClassVar[type[settings.StageConfig]] = settings.PairsConfig
+    Config: ClassVar[type[StageConfig]] = settings.PairsConfig
 
     def run(self, inputs: Inputs, config: settings.PairsConfig, control: Control) -> Run:
         control.poll()
@@ -118,7 +122,7 @@ class FakeMatching:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("photos", "features", "pairs")
     makes: ClassVar[tuple[str, ...]] = ("matches",)
-    Config: ClassVar[type[settings.StageConfig]] = settings.MatchingConfig
+    Config: ClassVar[type[StageConfig]] = settings.MatchingConfig
 
     def run(self, inputs: Inputs, config: settings.MatchingConfig, control: Control) -> Run:
         indices = inputs["pairs"].indices
@@ -144,7 +148,7 @@ class FakeVerification:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("photos", "features", "matches")
     makes: ClassVar[tuple[str, ...]] = ("geometries",)
-    Config: ClassVar[type[settings.StageConfig]] = settings.VerificationConfig
+    Config: ClassVar[type[StageConfig]] = settings.VerificationConfig
 
     def run(self, inputs: Inputs, config: settings.VerificationConfig, control: Control) -> Run:
         control.poll()
@@ -171,7 +175,7 @@ class FakeMapping:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("photos", "features", "geometries")
     makes: ClassVar[tuple[str, ...]] = ("reconstruction",)
-    Config: ClassVar[type[settings.StageConfig]] = settings.MappingConfig
+    Config: ClassVar[type[StageConfig]] = settings.MappingConfig
 
     def run(self, inputs: Inputs, config: settings.MappingConfig, control: Control) -> Run:
         control.poll()
@@ -205,6 +209,23 @@ def line_model(camera: Camera, names: list[str], features: FeatureSet) -> Sparse
     return SparseModel({1: camera}, images, points)
 
 
+class FakeRadiance:
+    """Leaves the cameras as they are."""
+
+    name: ClassVar[str] = "radiance"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("photos", "reconstruction")
+    makes: ClassVar[tuple[str, ...]] = ("radiance", "refined")
+    Config: ClassVar[type[StageConfig]] = RadianceConfig
+
+    def run(self, inputs: Inputs, config: RadianceConfig, control: Control) -> Run:
+        control.poll()
+        words = "the cameras stay as they were"
+        yield Report({"trained": True, "held_out_psnr": 23.5, "verdict": words})
+        field = RadianceField({"weights": np.arange(3, dtype=np.float32)}, ("a.jpg",), 64)
+        return {"radiance": field, "refined": RefinedCameras(None, words)}
+
+
 _FAKES: tuple[Any, ...] = (
     FakeIngest,
     FakeFeatures,
@@ -212,6 +233,7 @@ _FAKES: tuple[Any, ...] = (
     FakeMatching,
     FakeVerification,
     FakeMapping,
+    FakeRadiance,
 )
 METHOD = tuple(
     replace(entry, target=f"{__name__}:{fake.__name__}")

@@ -12,6 +12,7 @@ import pytest
 from pipeline import atomic_files
 from pipeline.atomic_files import (
     clean_leftovers,
+    make_folder,
     replacing_file,
     replacing_folder,
     temporary_beside,
@@ -88,6 +89,22 @@ def test_new_folders_are_durable_before_what_they_hold(
     synced.clear()
     write_bytes(tmp_path / "a" / "b" / "c.txt", b"newer")
     assert "a" not in synced and synced[-1] == "b"
+
+
+@pytest.mark.parametrize("below", ["", "deep/er"])
+@pytest.mark.parametrize("broken_link", [False, True])
+def test_a_file_in_the_place_of_a_folder_is_named(
+    tmp_path: Path, below: str, broken_link: bool
+) -> None:
+    file = tmp_path / "file"
+    if broken_link:
+        file.symlink_to("nowhere")
+    else:
+        file.touch()
+    with pytest.raises(PipelineError) as caught:
+        make_folder(file / below)
+    assert caught.value.title == "Not a folder" and f"{file} is no folder" in caught.value.message
+    assert "--out" in caught.value.hint
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:

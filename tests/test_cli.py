@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from tests.fake_stages import DELAY_VARIABLE
+from tui import cli
 from tui.failures import WrongUsage, show_crash, show_failure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,8 +108,9 @@ def test_a_lost_point_cloud_is_written_again(photos: Path, tmp_path: Path) -> No
         (("run", "scene", "--set", "matching.rato=1"), 2, "Did you mean matching.ratio?"),
         (("run", "scene", "--set", "mapping.max_resection_error_px=inf"), 2, "finite"),
         (("run", "scene", "--until", "matchin"), 2, "Did you mean matching?"),
-        (("run", "scene", "--poses", "none"), 2, "comes later"),
+        (("run", "scene", "--poses", "none", "--until", "mapping"), 2, "no stage mapping"),
         (("run", "scene", "--out", "full"), 1, "Not a run directory"),
+        (("run", "scene", "--out", "/dev/null/run"), 1, "/dev/null is no folder"),
         (("run", "scene", "--prot", "1"), 2, "--port"),
         (("report", "nothing"), 1, "No such run"),
         (("fly",), 2, "fly"),
@@ -268,3 +270,35 @@ def test_a_crash_names_its_log(
     said = capsys.readouterr().err
     assert str(log) in said and "by nought" in said and said.count("\n") == 1
     assert "ZeroDivisionError" in log.read_text()
+
+
+def test_a_crash_is_a_document_where_json_was_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash() -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(cli, "build_app", crash)
+    monkeypatch.setattr(sys, "argv", ["barfield", "ls", "--json"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    error = json.loads(capsys.readouterr().out)["error"]
+    (log,) = tmp_path.iterdir()
+    assert (end.value.code, error["title"]) == (1, "A fault of the program")
+    assert "by nought" in error["message"] and str(log) in error["hint"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_told(unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        called = subprocess.run(
+            [sys.executable, "-m", REAL, "ls", "--json"],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    words = "error: The output could not be written: No space left on device.\n"
+    assert (called.returncode, called.stderr) == (1, words)

@@ -173,6 +173,28 @@ def test_a_full_disk_is_told_and_the_item_is_not_counted(
     assert DiskStore(tmp_path).has("features", "abc")
 
 
+def test_a_failure_that_nobody_heard_of_does_not_fail_the_next_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DiskStore(tmp_path)
+    refused = threading.Event()
+
+    def refuse(handle: int) -> None:
+        refused.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        store.put("features", "late", ITEM)
+        assert refused.wait(10)
+    store.begin_anew()
+    assert not store.has("features", "late")
+    store.put("features", "abc", ITEM)
+    store.flush()
+    store.begin_anew()  # and what was written well stays
+    assert store.has("features", "abc") and not DiskStore(tmp_path).has("features", "late")
+
+
 def test_another_process_reads_through_one_store_that_does_not_write(tmp_path: Path) -> None:
     store = DiskStore(tmp_path)
     store.put("features", "abc", ITEM)

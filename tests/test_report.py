@@ -8,10 +8,11 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.report import advice, compose_report
+from pipeline.runner import StageOutcome
 
 FINE: dict[str, Any] = {
     "complete": True, "images": 5, "registered": 5, "models": 1, "refused": 0,
-    "config": RunConfig().model_dump(), "verdicts": [],
+    "config": RunConfig().model_dump(), "verdicts": [], "seconds": {"mapping": 1.0},
 }  # fmt: skip
 
 
@@ -36,7 +37,15 @@ def test_advice(changed: dict[str, Any], words: list[str]) -> None:
     assert all(word in tip for word, tip in zip(words, tips, strict=True))
 
 
+def test_a_run_without_mapping_is_told_nothing_of_models() -> None:
+    unposed = {**FINE, "seconds": {"ingest": 1.0, "radiance": 2.0}, "models": 0, "registered": 4}
+    assert advice(unposed) == []
+    outcome = StageOutcome("radiance", "done", 2.0, {"registered": 4})
+    report = compose_report([outcome], RunConfig(), None, None, complete=True)
+    assert report["registered"] == 4 and report["models"] == 0 and report["complete"]
+
+
 def test_a_report_without_a_reconstruction_has_zeros() -> None:
-    report = compose_report([], RunConfig(), None, None)
+    report = compose_report([], RunConfig(), None, None, complete=False)
     assert report["images"] == report["registered"] == report["points"] == 0
     assert report["reprojection_error_px"] == 0.0 and not report["complete"]

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -22,13 +22,14 @@ from pipeline.request import GivenPaths, RunRequest
 from pipeline.run_directory import read_report
 from pipeline.runner import failures_in_words
 from pipeline.settings import load_settings
-from pipeline.stages import STAGE_NAMES, StageEntry, plan
+from pipeline.stages import STAGE_NAMES, Route, StageEntry, plan
 from pipeline.version import VERSION
 from pipeline.workspace import Workspace
 from tests import fake_stages
 from tests.engine import fake_worker
 
 Seen = list[tuple[str, Record]]
+WHICH: tuple[Literal["best", "mapping", "refined"], ...] = ("best", "mapping", "refined")
 
 
 @pytest.fixture
@@ -46,8 +47,8 @@ def method(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Puts the fake stages in the place of the real ones; called, replaces one of them."""
     table = {entry.name: entry for entry in fake_stages.METHOD}
 
-    def fake_plan(*, poses_given: bool, until: str | None) -> Sequence[StageEntry]:
-        return [table[entry.name] for entry in plan(until=until)]
+    def fake_plan(*, route: Route, until: str | None = None) -> Sequence[StageEntry]:
+        return [table[entry.name] for entry in plan(route=route, until=until)]
 
     def swap(name: str, factory: type) -> None:
         monkeypatch.setattr(fake_stages, factory.__name__, factory, raising=False)
@@ -118,10 +119,11 @@ def test_a_changed_field_reruns_its_stage_and_those_after_it(photos: Path) -> No
 
     _, states = run(photos, "matching.ratio=0.7", listener=listen)
     assert [name for name, state in states.items() if state == "done"] == [
-        "matching", "verification", "mapping",
+        "matching", "verification", "mapping", "radiance",
     ]  # fmt: skip
     assert told == [
         "matching.ratio is 0.7, it was 0.8", "the matches changed", "the geometries changed",
+        "the reconstruction changed",
     ]  # fmt: skip
 
 
@@ -349,12 +351,18 @@ def test_a_run_is_compared_with_a_reference(photos: Path) -> None:
     assert isinstance(comparison, Comparison)
     # Cameras on one line fix no similarity: a typed failure with a reason.
     assert comparison.position_mean is None and comparison.reason
+    assert comparison.model == "sparse/0"
+    with pytest.raises(PipelineError, match="the stage radiance is not done, or kept those"):
+        commands.compare(root, root, "refined")
+    shutil.copytree(root / "sparse/0", root / "sparse/refined")
+    compared = [commands.compare(root, root, which).model for which in WHICH]
+    assert compared == ["sparse/refined", "sparse/0", "sparse/refined"]
 
 
 def test_imported_poses_take_the_place_of_mapping() -> None:
-    entries = plan(poses_given=True)
+    entries = plan(route="posed")
     assert [entry.name for entry in entries] == list(STAGE_NAMES)
-    assert "poses" in entries[-1].needs
+    assert "poses" in entries[STAGE_NAMES.index("mapping")].needs
     assert plan(until="features")[-1].name == "features"
     with pytest.raises(ValueError, match="x"):
         plan(until="x")

@@ -23,6 +23,7 @@ def _run_and_compare(
     """Report and comparison with the scene's ground truth."""
     program = [sys.executable, "-m", "tui.cli"]
     command = [*program, "run", str(scene), "--out", str(out), "--headless", *options]
+    command += ["--until", "mapping"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     command = [*program, "compare", str(out), str(scene / "ground_truth.json"), "--json"]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)

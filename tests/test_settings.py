@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,8 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(tmp_path
         ('mapping.loss="huber"', "huber"),
         (" mapping.seed = 3 ", 3),
         ("ingest.masks=my masks", "my masks"),
+        ("radiance.rays=null", None),
+        ("ingest.masks=nan", "nan"),
     ],
 )
 def test_an_assignment_reads_toml_values_and_plain_text(text: str, value: object) -> None:
@@ -56,6 +59,8 @@ def test_an_assignment_reads_toml_values_and_plain_text(text: str, value: object
         ("matching.ratio", "not of the form", "--set"),
         ("=3", "not of the form", "--set"),
         ("zzz.ratio=1", "no zzz", "ingest"),
+        ("matching.ratio=nan", "matching.ratio = 'nan': Input should be a finite", "nearest"),
+        ("mapping.loss=-inf", "mapping.loss = '-inf'", "robust loss"),
         ("mapping.loss=2020-02-02", "mapping.loss = '2020-02-02'", "robust loss"),
         (f"matching.ratio={'9' * 5000}", "matching.ratio = '999", "nearest"),
         (f"matching.ratio={'[' * 5000}", "matching.ratio = '[[[", "nearest"),
@@ -97,6 +102,7 @@ def test_run_toml_is_a_config_file(tmp_path: Path) -> None:
     )
     file = tmp_path / "run.toml"
     file.write_text(settings_as_toml(config), encoding="utf-8")
+    assert "\n# rays =\n" in file.read_text()  # TOML has no word for what a preset decides
     assert load_settings(file) == config
     assert "# nearest" not in settings_as_toml(config).splitlines()[0]
 
@@ -217,10 +223,13 @@ def test_every_parameter_tells_a_form_what_it_is() -> None:
     assert ratio.bounds == {"type": "number", "exclusiveMinimum": 0.0, "maximum": 1.0}
     error = known["mapping.max_reprojection_error_px"]
     assert (error.unit, error.applies) == ("px", "live")
+    rays = known["radiance.rays"].bounds
+    assert rays == {"type": ["integer", "null"], "minimum": 16, "maximum": 1_048_576}
     assert known["mapping.loss"].bounds["enum"] == ["none", "huber", "soft_l1", "cauchy"]
     for key, info in known.items():
         assert info.effect and info.applies in ("live", "stage", "restart"), key
         assert info.default == parameter(RunConfig(), key)
+        assert json.loads(json.dumps(info.default)) == info.default, key
         assert "type" in info.bounds, key
     with pytest.raises(SettingsError, match=r"no matching\.rato"):
         parameter(RunConfig(), "matching.rato")

@@ -15,13 +15,14 @@ import pytest
 
 from pipeline import control as control_module
 from pipeline.config import MappingConfig
+from pipeline.config_base import is_live
 from pipeline.errors import Stopped
 from pipeline.events import Checkpointed, ParameterChanged, Record, Warned
 from pipeline.manifest import Ingredients
 from pipeline.products import MemoryStore
 from pipeline.runner import ForegroundControl
 from pipeline.stage import Checkpoint
-from pipeline.stage_work import FieldChange, StageWork, is_live
+from pipeline.stage_work import FieldChange, StageWork
 from pipeline.version import VERSION
 from pipeline.workspace import Workspace
 

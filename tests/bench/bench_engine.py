@@ -182,7 +182,8 @@ def timed_engine(host: Host, photos: Path, out: Path, *, stalled: bool) -> tuple
     with ExitStack() as stack:
         watch = stack.enter_context(Watch(out))
         begin = time.perf_counter()
-        command = host.start("run", str(photos), "--out", str(out), "--headless")
+        place = ("--out", str(out))
+        command = host.start("run", str(photos), *place, "--until", "mapping", "--headless")
         if stalled:
             stack.enter_context(clients_that_take_nothing(host, out))
         if code := command.wait():

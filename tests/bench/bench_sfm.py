@@ -80,7 +80,7 @@ def cases(names: list[str], known: bool) -> list[Case]:
 def run_ours(case: Case, out: Path) -> dict[str, Any]:
     """Our command in a process of its own; its report, with wall seconds and peak memory."""
     command = [str(Path(sys.executable).with_name("barfield")), "run", str(case.folder)]
-    command += ["--out", str(out), "--headless"]
+    command += ["--out", str(out), "--until", "mapping", "--headless"]
     if case.known:
         command += ["--intrinsics", str(case.truth), "--hold-intrinsics"]
     if case.scene not in _AUTO_CAMERAS:

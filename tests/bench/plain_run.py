@@ -1,4 +1,4 @@
-"""The whole method in one process, without an engine: what `bench_engine` compares with.
+"""The method up to mapping in one process, without an engine: what `bench_engine` compares with.
 
 ``python -m tests.bench.plain_run PHOTOS OUT``
 """
@@ -14,9 +14,10 @@ from pipeline.request import GivenPaths, RunRequest
 
 
 def main() -> None:
-    """Run all stages and tell nobody about it."""
+    """Run the stages and tell nobody about it."""
     photos, out = (Path(argument).absolute() for argument in sys.argv[1:])
-    run(RunRequest(paths=GivenPaths(photos=photos), out=out), (), threading.Event())
+    request = RunRequest(paths=GivenPaths(photos=photos), out=out, until="mapping")
+    run(request, (), threading.Event())
 
 
 if __name__ == "__main__":

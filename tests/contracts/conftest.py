@@ -14,10 +14,14 @@ import pytest
 from pipeline.config import RunConfig
 from pipeline.photos.source import PhotoSource
 from pipeline.products import MemoryStore
+from pipeline.radiance_config import RadianceConfig
 from pipeline.runner import ForegroundControl
 from pipeline.stages import METHOD
 
 WIDTH, HEIGHT = 320, 240
+QUICK = RunConfig(
+    radiance=RadianceConfig(steps=3, size_px=16, rays=16, samples=4, holdout=0.0, device="cpu")
+)
 
 
 def write_pictures(folder: Path, count: int = 4) -> None:
@@ -47,7 +51,7 @@ def real_products(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         for entry in METHOD:
             stage = entry.load()
             inputs = {name: products[name] for name in stage.needs}
-            work = stage.run(inputs, getattr(RunConfig(), stage.name), control)
+            work = stage.run(inputs, getattr(QUICK, stage.name), control)
             while True:
                 try:
                     next(work)

@@ -29,6 +29,8 @@ def imported_by(statement: str) -> set[str]:
         ),
         ("import pipeline.engine.executor", ("numpy", "scipy", "cv2", "dask", "distributed")),
         ("import pipeline.workspace", ("numba", "cv2", "torch", "open3d", "textual", "scipy")),
+        ("import tui.engine_process", ("numba", "cv2", "torch", "open3d", "numpy", "scipy")),
+        ("import pipeline.radiance.stage", ("torch", "cv2", "scipy")),
         ("import pipeline.commands", ("numba", "torch", "open3d", "textual")),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,8 +12,9 @@ from pipeline.geometry.cameras import Camera
 from pipeline.photos.source import PhotoSource
 from pipeline.products import FeatureSet, ItemStore, MatchSet, Pairs, Photo, PhotoIndex
 from pipeline.stage import Stage
-from pipeline.stages import IMPORTED_POSES, METHOD, STAGE_NAMES
+from pipeline.stages import ENTRIES, METHOD, STAGE_NAMES, UNPOSED_RADIANCE, Route, plan
 from tests import fake_stages
+from tests.contracts.conftest import QUICK
 from tests.contracts.stage_contract import StageContract
 
 CAMERA = Camera("SIMPLE_PINHOLE", 64, 48, np.array([70.0, 32, 24]))
@@ -79,6 +80,14 @@ class TestFakeMapping(_OnSmallInputs):
         return fake_stages.FakeMapping()
 
 
+class TestFakeRadiance(StageContract):
+    def make_stage(self) -> Stage:
+        return fake_stages.FakeRadiance()
+
+    def make_inputs(self, store: ItemStore) -> dict[str, Any]:
+        return {"photos": small_inputs(store)["photos"], "reconstruction": None}
+
+
 class _OnRealProducts(StageContract):
     @pytest.fixture(autouse=True)
     def _products(self, real_products: dict[str, Any]) -> None:
@@ -118,14 +127,37 @@ class TestMapping(_OnRealProducts):
         return METHOD[5].load()
 
 
+class TestRadiance(_OnRealProducts):
+    def make_stage(self) -> Stage:
+        return METHOD[6].load()
+
+    def make_config(self) -> Any:
+        return QUICK.radiance
+
+
+class TestUnposedRadiance(TestRadiance):
+    def make_stage(self) -> Stage:
+        return UNPOSED_RADIANCE.load()
+
+
 def test_every_need_is_given_or_made_by_an_earlier_stage() -> None:
-    known = {"source"}
-    for entry in METHOD:
-        assert set(entry.needs) <= known, entry
-        assert not known & set(entry.makes), entry
-        known |= set(entry.makes)
-    assert set(IMPORTED_POSES.needs) <= known | {"poses"}
-    assert len(set(STAGE_NAMES)) == len(STAGE_NAMES)
+    given = {"source", "poses"}
+    for route in get_args(Route):
+        known = set(given)
+        for entry in plan(route=route):
+            assert set(entry.needs) <= known, entry
+            assert not known & set(entry.makes), entry
+            known |= set(entry.makes)
+    assert len({entry.name for entry in ENTRIES}) == len(ENTRIES)
+
+
+def test_the_routes_of_the_plan() -> None:
+    names = {route: [e.name for e in plan(route=route)] for route in get_args(Route)}
+    assert names["mapped"] == names["posed"] == list(STAGE_NAMES)
+    assert names["unposed"] == ["ingest", "radiance"] and names["planar"] == ["planar"]
+    assert plan(route="unposed", until="ingest") == plan(until="ingest")
+    with pytest.raises(ValueError, match="mapping"):
+        plan(route="unposed", until="mapping")
 
 
 @pytest.mark.parametrize("entry", METHOD, ids=STAGE_NAMES)

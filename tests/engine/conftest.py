@@ -9,7 +9,8 @@ import pytest
 
 from tests import fake_engine_process
 from tests.engine import troubled_worker
-from tests.engine_runs import FAKE_BARFIELD, Host, own_host
+from tests.engine_runs import CHECKOUT, FAKE_BARFIELD, Host, own_host
+from tui import launch
 
 PHOTOGRAPHS = 24
 
@@ -19,6 +20,8 @@ def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Host]:
     """A host whose engines have fake stages, which get into trouble as the file `trouble` says."""
     monkeypatch.setenv(fake_engine_process.WORKER, troubled_worker.MODULE)
     monkeypatch.setenv(troubled_worker.TROUBLE, str(tmp_path / "trouble"))
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    monkeypatch.setattr(launch, "ENGINE_COMMAND", fake_engine_process.COMMAND)
     with own_host(FAKE_BARFIELD) as host:
         yield host
 

@@ -25,7 +25,7 @@ from pipeline.engine import worker
 from pipeline.errors import DiskFull, PipelineError
 from pipeline.events import Metric, Progress, Report, Warned
 from pipeline.stage import Checkpoint, Control, Inputs
-from pipeline.stages import StageEntry
+from pipeline.stages import Route, StageEntry
 from tests import fake_stages
 
 COMMAND = (sys.executable, "-m", "tests.engine.fake_worker")
@@ -33,7 +33,7 @@ BEHAVIOUR = "FAKE_WORKER_BEHAVIOUR"
 STEPS = "FAKE_WORKER_STEPS"
 SECONDS_TO_POLL = "FAKE_WORKER_SECONDS_TO_POLL"
 STEP_SECONDS = 0.005
-FLOOD = 100_000
+FLOOD = 50_000
 LINE = "this line is in the log"
 
 
@@ -138,7 +138,7 @@ METHOD = tuple(
 )
 
 
-def fake_plan(*, poses_given: bool = False, until: str | None = None) -> Sequence[StageEntry]:
+def fake_plan(*, route: Route = "mapped", until: str | None = None) -> Sequence[StageEntry]:
     """The fake table, as far as `until`."""
     names = [entry.name for entry in METHOD]
     return METHOD[: len(METHOD) if until is None else names.index(until) + 1]

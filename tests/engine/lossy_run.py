@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.engine.fake_worker import fake_plan
 from tests.engine.power_loss import Disk
+from tests.fake_engine_process import plan_to_mapping
 
 ROOT, NOTES = "LOSSY_RUN_ROOT", "LOSSY_RUN_NOTES"
 COMMAND = (sys.executable, "-m", "tests.engine.lossy_run")
@@ -23,8 +24,10 @@ def be(role: str) -> None:
 
         worker.main(plan=fake_plan)
     elif role == "engine":
+        from pipeline.engine import supervisor
         from tui import engine_process
 
+        vars(supervisor)["plan"] = plan_to_mapping
         vars(engine_process)["WORKER_COMMAND"] = (*COMMAND, "worker")
         sys.exit(engine_process.main())
     else:

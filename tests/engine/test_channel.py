@@ -67,7 +67,7 @@ def test_what_goes_in_comes_out(
 
 
 @pytest.mark.parametrize("side", SIDES)
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=100)
 @given(parcels=st.lists(PARCELS, min_size=1, max_size=3), data=st.data())
 def test_a_cut_frame_is_told_and_those_before_it_are_read(
     side: Callable[[bytes], list[Parcel]], parcels: list[Parcel], data: st.DataObject

@@ -111,7 +111,7 @@ def view_of(state: RunState, mono: float | None = None) -> RunView:
     return run_view(ROOT, identity(), state, state.mono if mono is None else mono)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(derandomize=True, deadline=None, max_examples=40)
 @given(events=histories(), data=st.data())
 def test_a_snapshot_and_the_rest_are_the_whole(events: list[Event], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(events)))
@@ -121,7 +121,7 @@ def test_a_snapshot_and_the_rest_are_the_whole(events: list[Event], data: st.Dat
     assert view_of(pieces) == view_of(whole)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(derandomize=True, deadline=None, max_examples=40)
 @given(events=histories(), later=st.sampled_from([-1e6, 0.0, 3.0, 1e7]))
 def test_a_view_is_sane_whatever_the_clocks_do(events: list[Event], later: float) -> None:
     state = fold(events)
@@ -139,7 +139,7 @@ def test_a_view_is_sane_whatever_the_clocks_do(events: list[Event], later: float
         assert stage.left_s is None or stage.rate is not None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(derandomize=True, deadline=None, max_examples=30)
 @given(events=histories(), data=st.data())
 def test_the_wall_clock_decides_nothing(events: list[Event], data: st.DataObject) -> None:
     walls = st.floats(0, 1e10)

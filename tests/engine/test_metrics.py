@@ -45,7 +45,7 @@ def expected(bucket: Bucket, values: Sequence[float]) -> Bucket:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(values=st.lists(VALUES, max_size=60), most=st.integers(1, 70))
 def test_buckets_are_what_lies_between_their_steps(values: list[float], most: int) -> None:
     buckets = curve_of(values).buckets(most)
@@ -70,7 +70,7 @@ def test_a_long_curve_keeps_its_extremes_in_bounded_memory(length: int) -> None:
     assert 50 <= len(curve.buckets(100)) <= 100
 
 
-@settings(max_examples=100, deadline=None)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(before=st.integers(1, 40), back_to=st.integers(0, 40), after=st.integers(1, 40))
 def test_a_stage_that_goes_back_overwrites(before: int, back_to: int, after: int) -> None:
     curve = curve_of([1.0] * before)
@@ -181,7 +181,7 @@ def test_zeros_after_a_power_cut_are_no_values(tmp_path: Path) -> None:
     assert lasts(open_store(tmp_path)) == [1.0, 2.0, 3.0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(derandomize=True, deadline=None, max_examples=30)
 @given(names=st.sets(st.text(max_size=200), min_size=1, max_size=4))
 def test_any_name_has_a_file_of_its_own_inside_the_folder(
     tmp_path_factory: pytest.TempPathFactory, names: set[str]

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.messages import RunView
+from pipeline.engine.runtime import EngineFile
 from tests import fake_engine_process
 from tests.engine.conftest import PHOTOGRAPHS
-from tests.engine_runs import Host, engine_of, stage_of, until
+from tests.engine_runs import Host, stage_of
 from tests.fake_stages import DELAY_VARIABLE
 from tui.client import EngineClient
 
@@ -27,10 +28,9 @@ def test_progress_and_time_left_stay_sane_when_the_clock_jumps(
     monkeypatch.setenv(DELAY_VARIABLE, str(DELAY_S))
     monkeypatch.setenv(fake_engine_process.CLOCK, "jumping")
     run = tmp_path / "run"
-    host.call("run", str(photographs), "--out", str(run), "--detach")
-    views = watched(run)
-    listed = host.call("ls")
-    until(lambda: not host.processes())
+    views = watched(host.begin(photographs, run))
+    listed = host.call_here("ls")
+    host.wait_until_empty()
 
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     times = [event["time"] for event in events]
@@ -51,9 +51,9 @@ def test_progress_and_time_left_stay_sane_when_the_clock_jumps(
     assert re.search(r"  \d+ (s|d \d+ h) ago  ", listed.out), listed.out
 
 
-def watched(run: Path) -> list[RunView]:
-    """What the engine says of its run, again and again until it is done."""
-    client = EngineClient(engine_of(run).socket)
+def watched(engine: EngineFile) -> list[RunView]:
+    """What an engine says of its run, again and again until it is done."""
+    client = EngineClient(engine.socket)
     views: list[RunView] = []
     while not views or views[-1].state != "done":
         views.append(client.state())

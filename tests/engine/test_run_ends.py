@@ -21,7 +21,6 @@ from tests.engine.watched_loop import held
 from tests.engine_runs import (
     MOST_SECONDS,
     Host,
-    engine_of,
     progress_of,
     stage_of,
     until,
@@ -32,19 +31,17 @@ from tests.engine_runs import (
 def test_a_signal_to_the_engine_stops_with_a_checkpoint_and_files_of_a_reboot_do_not_matter(
     host: Host, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(fake_worker.STEPS, "400")
+    monkeypatch.setenv(fake_worker.STEPS, "1000000")
     run = tmp_path / "run"
-    command = ("run", str(photographs), "--out", str(run))
-    host.call(*command, "--detach")
-    engine = engine_of(run)
+    engine = host.begin(photographs, run)
     until(lambda: progress_of(run, "mapping") > 0)
     os.kill(engine.identity.pid, signal.SIGTERM)
-    until(lambda: not host.processes())
+    host.wait_until_empty()
     assert find_engine(run) is None and not engine.socket.parent.exists()
     view = read_view(run)
     assert view is not None and view.state == "stopped"
     saved = stage_of(view, "mapping").checkpoint_step
-    assert saved is not None and 0 < saved < 400
+    assert saved is not None and saved > 0
 
     # As after a reboot: the files of the last engine are there, and its number is another's.
     left = socket_path(run).parent / "engine.json"
@@ -52,12 +49,15 @@ def test_a_signal_to_the_engine_stops_with_a_checkpoint_and_files_of_a_reboot_do
     file = engine.model_copy(update={"identity": identity}).model_dump(mode="json")
     left.write_text(json.dumps(file))
     (run / ".lock").write_text(identity.model_dump_json())
-    code, out, err = host.call(*command, "--headless")
+    monkeypatch.setenv(fake_worker.STEPS, str(saved + 20))
+    code, out, err = host.call("run", str(photographs), "--out", str(run), "--headless")
     assert (code, err) == (0, "")
     assert "features     skipped" in out
     assert f"goes on from step {saved + 1}" in out
-    assert read_report(run)["registered"] == PHOTOGRAPHS - 1
-    until(lambda: not host.processes())
+    report = read_report(run)
+    assert report["registered"] == PHOTOGRAPHS - 1
+    assert report["stages"]["mapping"]["steps"] == saved + 20
+    host.wait_until_empty()
 
 
 def test_a_stage_that_hears_nothing_is_stopped_by_force(
@@ -66,13 +66,12 @@ def test_a_stage_that_hears_nothing_is_stopped_by_force(
     monkeypatch.setenv(fake_engine_process.GRACE_S, "0.3")
     run, trouble = tmp_path / "run", tmp_path / "trouble"
     trouble.write_text("deaf 3")
-    host.call("run", str(photographs), "--out", str(run), "--detach")
-    engine = engine_of(run)
+    engine = host.begin(photographs, run)
     until(lambda: not trouble.exists())
     assert "features" in workers_of(engine.identity.pid).values()
-    stopped = host.call("stop", str(run))
+    stopped = host.call_here("stop", str(run))
     assert (stopped.code, stopped.out) == (0, "The run stops after the step at hand.\n")
-    until(lambda: not host.processes())
+    host.wait_until_empty()
     view = read_view(run)
     assert view is not None and view.state == "stopped"
     features = stage_of(view, "features")
@@ -98,7 +97,7 @@ def test_a_run_whose_directory_goes_away_ends(
     _, err = command.communicate(timeout=MOST_SECONDS)
     assert command.returncode == 1
     assert f"{run} was removed or moved away" in err, err
-    until(lambda: not host.processes())
+    host.wait_until_empty()
     # The engine looks once a second: until then a worker may make folders anew.
     if anew:
         assert (run / "letter").read_text() == "mine"

@@ -13,7 +13,7 @@ import pytest
 from tests.engine import fake_worker
 from tests.engine.conftest import PHOTOGRAPHS
 from tests.engine.watched_loop import held
-from tests.engine_runs import Host, engine_of, progress_of, stage_of, until, view_in
+from tests.engine_runs import Host, progress_of, stage_of, until, view_in
 from tests.fake_stages import DELAY_VARIABLE
 from tests.run_files import model_files, torn_files
 from tui.client import EngineClient
@@ -42,10 +42,9 @@ def test_a_full_disk_pauses_the_run_and_room_lets_it_go_on_to_the_same_model(
 ) -> None:
     ballast, run, undisturbed = disk / "ballast", disk / "run", tmp_path / "undisturbed"
     monkeypatch.setenv(fake_worker.STEPS, "400")
-    assert host.call("run", str(photographs), "--out", str(undisturbed)).code == 0
+    host.begin(photographs, undisturbed)  # beside the other
     monkeypatch.setenv(DELAY_VARIABLE, "0.1")
-    host.call("run", str(photographs), "--out", str(run), "--detach")
-    engine = engine_of(run)
+    engine = host.begin(photographs, run)
     client = EngineClient(engine.socket)
 
     until(lambda: progress_of(run, "features") > 2)
@@ -55,9 +54,9 @@ def test_a_full_disk_pauses_the_run_and_room_lets_it_go_on_to_the_same_model(
     assert features.state == "stopped"
     assert str(run / "features") in view.why and "No space left" in view.why
     assert "Free some space" in view.hint
-    refused = host.call("set", str(run), "mapping.loss=huber")
+    refused = host.call_here("set", str(run), "mapping.loss=huber")
     assert (refused.code, refused.err.count("No space left on device")) == (1, 1)
-    assert host.call("status", str(run)).code == 0
+    assert host.call_here("status", str(run)).code == 0
     ballast.unlink()
     assert client.command({"op": "resume"}).ok
 
@@ -77,7 +76,7 @@ def test_a_full_disk_pauses_the_run_and_room_lets_it_go_on_to_the_same_model(
     view = view_in(run, "done")
     assert (view.pid, view.revision) == (engine.identity.pid, 0)
 
-    until(lambda: not host.processes())
+    host.wait_until_empty()
     assert model_files(run) == model_files(undisturbed)
     assert torn_files(run) == torn_files(undisturbed)
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
@@ -92,7 +91,7 @@ def test_on_a_full_disk_no_run_begins(disk: Path, host: Host, photographs: Path)
     begun = host.call("run", str(photographs), "--out", str(disk / "run"))
     assert (begun.code, "No space left" in begun.err) == (1, True)
     assert str(disk / "run") in begun.err and "Traceback" not in begun.err
-    assert host.processes() == []
+    host.wait_until_empty()
 
 
 def fill(ballast: Path) -> None:

@@ -24,14 +24,12 @@ from tests.engine_runs import (
     MOST_SECONDS,
     STREAM_REQUEST,
     Host,
-    engine_of,
     peak_rss_mb,
     stage_of,
-    until,
 )
 from tui.client import EngineClient
 
-FLOOD_S = 5.0
+FLOOD_S = 3.0
 MOST_RSS_MB = 300.0
 
 
@@ -55,8 +53,7 @@ def test_a_flood_of_events_is_thinned_for_those_who_read_and_costs_nothing_for_t
 ) -> None:
     monkeypatch.setenv(troubled_worker.FLOOD_S, str(FLOOD_S))
     run = tmp_path / "run"
-    host.call("run", str(photographs), "--out", str(run), "--detach")
-    engine = engine_of(run)
+    engine = host.begin(photographs, run)
     assert EngineClient(engine.socket).command({"op": "pause"}).ok  # until all listen
     stopped = host.start("attach", str(run), stdout=subprocess.PIPE)
     assert stopped.stdout is not None and stopped.stdout.readline(), "it has begun to follow"
@@ -74,7 +71,7 @@ def test_a_flood_of_events_is_thinned_for_those_who_read_and_costs_nothing_for_t
     assert stage_of(view, "pairs").warnings > 0
     os.kill(stopped.pid, signal.SIGCONT)
     assert stopped.wait(MOST_SECONDS) == 0
-    until(lambda: not host.processes())
+    host.wait_until_empty()
 
 
 async def listen(engine: EngineFile) -> Seen:

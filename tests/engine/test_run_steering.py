@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.run_directory import read_manifest, read_report
 from tests.engine import fake_worker
-from tests.engine_runs import Host, engine_of, progress_of, stage_of, until, view_in
+from tests.engine_runs import Host, progress_of, stage_of, until, view_in
 from tui.client import EngineClient
 
 STEPS = 300
@@ -23,15 +23,14 @@ def test_a_run_is_steered_by_commands(
 ) -> None:
     def told(*command: str, code: int = 0) -> dict[str, Any]:
         """What a command says as JSON."""
-        called = host.call(*command[:1], str(run), *command[1:], "--json")
+        called = host.call_here(*command[:1], str(run), *command[1:], "--json")
         assert called.code == code, called
         answer: dict[str, Any] = json.loads(called.out)
         return answer
 
     monkeypatch.setenv(fake_worker.STEPS, str(STEPS))
     run = tmp_path / "run"
-    host.call("run", str(photographs), "--out", str(run), "--detach")
-    engine = engine_of(run)
+    engine = host.begin(photographs, run)
     client = EngineClient(engine.socket)
     until(lambda: progress_of(run, "mapping") > 0)
     assert client.command({"op": "pause"}).ok
@@ -75,7 +74,7 @@ def test_a_run_is_steered_by_commands(
     recorded = read_manifest(run).stages
     assert not recorded["mapping"].ingredients.live
     assert recorded["matching"].ingredients.config["ratio"] == 0.7
-    until(lambda: not host.processes())
+    host.wait_until_empty()
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     states = [e["state"] for e in events if e["kind"] == "run" and "pausing" not in e["why"]]
     assert states == ["starting", *["running", "paused"] * 2, "running", "done"]

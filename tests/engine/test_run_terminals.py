@@ -19,7 +19,7 @@ from pipeline.run_directory import read_report
 from tests.engine import fake_worker
 from tests.engine.conftest import PHOTOGRAPHS
 from tests.engine.watched_loop import held
-from tests.engine_runs import MOST_SECONDS, Host, engine_of, peak_rss_mb, until, view_in
+from tests.engine_runs import MOST_SECONDS, Host, engine_of, peak_rss_mb, view_in
 from tests.fake_stages import DELAY_VARIABLE
 from tests.tui.terminals import terminal
 from tui.client import EngineClient
@@ -71,7 +71,7 @@ def test_terminals_come_to_grief_and_the_run_goes_on_to_its_end(
             for shown in (stalled, stopped):
                 assert shown.end() == 0
                 assert f"{PHOTOGRAPHS - 1} of {PHOTOGRAPHS} photographs" in shown.shown
-    until(lambda: not host.processes())
+    host.wait_until_empty()
 
 
 def test_a_second_engine_on_the_same_run_is_refused_though_the_list_of_runs_cannot_be_written(
@@ -80,12 +80,10 @@ def test_a_second_engine_on_the_same_run_is_refused_though_the_list_of_runs_cann
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
     monkeypatch.setenv(fake_worker.STEPS, "1000000")
     run, other = tmp_path / "run", tmp_path / "other name"
-    command = ("run", str(photographs), "--out")
-    host.call(*command, str(run), "--detach")
-    engine = engine_of(run)
+    engine = host.begin(photographs, run)
     other.symlink_to(run)
     for out in (run, other):
-        code, _, err = host.call(*command, str(out), "--headless")
+        code, _, err = host.call_here("run", str(photographs), "--out", str(out), "--headless")
         assert (code, "goes on already" in err) == (1, True), err
         told = told_by_hasty_engine(RunRequest(paths=GivenPaths(photos=photographs), out=out))
         assert told["error"]["title"] == "The run is in use"
@@ -93,8 +91,8 @@ def test_a_second_engine_on_the_same_run_is_refused_though_the_list_of_runs_cann
     view = view_in(run, "running")
     assert view.engine == engine.engine, "it is still the first one's"
     assert any("`barfield ls` will not know of this run" in text for text in view.warnings)
-    host.call("stop", str(run))
-    until(lambda: not host.processes())
+    host.call_here("stop", str(run))
+    host.wait_until_empty()
 
 
 def told_by_hasty_engine(request: RunRequest) -> dict[str, dict[str, str]]:

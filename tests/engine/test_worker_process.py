@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.engine import worker_process
 from pipeline.engine.orders import StageEnd, WriteReport
-from pipeline.engine.worker_process import WorkerProcess, WorkerSpec, cut_log
+from pipeline.engine.worker_process import Listeners, WorkerProcess, WorkerSpec, cut_log
 from pipeline.errors import PipelineError
 from pipeline.request import GivenPaths
 from tests.engine import fake_worker
@@ -153,7 +153,7 @@ def test_any_death_fails_the_stage_with_words(
             again = await worker.run_stage(order("pairs"))
             assert (again.state, again.why, again.log) == ("failed", end.why, ())
             empty = WriteReport(
-                poses_given=False,
+                route="mapped",
                 config=order("pairs").config,
                 outcomes=(),
                 wall_s=1,
@@ -367,15 +367,14 @@ def test_what_cannot_be_started_is_an_error_in_words(bench: Bench) -> None:
         threads=1,
         command=("/no/such/program",),
     )
+    nobody = Listeners(lambda stage, records: None, lambda paused: None, lambda frame: None)
     open_before = len(list(Path("/proc/self/fd").iterdir()))
 
     async def work() -> None:
         with pytest.raises(PipelineError, match="no/such"):
-            await WorkerProcess.start(spec, lambda stage, records: None, lambda paused: None)
+            await WorkerProcess.start(spec, nobody)
         # A program that ends at once is a dead worker, not an error.
-        worker = await WorkerProcess.start(
-            replace(spec, command=("/bin/true",)), lambda stage, records: None, lambda paused: None
-        )
+        worker = await WorkerProcess.start(replace(spec, command=("/bin/true",)), nobody)
         end = await worker.run_stage(order("ingest"))
         assert (end.state, "exit code 0" in end.why) == ("failed", True)
         await worker.close()

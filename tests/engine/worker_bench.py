@@ -16,12 +16,13 @@ from pydantic import JsonValue
 
 from pipeline.config import RunConfig
 from pipeline.engine.orders import RunStage, StageEnd
-from pipeline.engine.worker_process import WorkerProcess, WorkerSpec
+from pipeline.engine.worker_process import Listeners, WorkerProcess, WorkerSpec
 from pipeline.events import Record
 from pipeline.request import GivenPaths
 from pipeline.run_directory import RunDirectory
 from pipeline.stages import STAGE_NAMES
 from pipeline.version import VERSION
+from pipeline.view_requests import ViewFrame
 from tests.engine.fake_worker import COMMAND
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -37,6 +38,7 @@ class Bench:
     command: tuple[str, ...] = COMMAND
     told: list[tuple[str, Record]] = field(default_factory=list)
     paused: list[bool] = field(default_factory=list)
+    views: list[ViewFrame] = field(default_factory=list)
 
     @asynccontextmanager
     async def worker(self, preload: tuple[str, ...] = ()) -> AsyncIterator[WorkerProcess]:
@@ -50,7 +52,8 @@ class Bench:
             preload=preload,
             command=self.command,
         )
-        worker = await WorkerProcess.start(spec, self._tell, self.paused.append)
+        listeners = Listeners(self._tell, self.paused.append, self.views.append)
+        worker = await WorkerProcess.start(spec, listeners)
         try:
             yield worker
         finally:
@@ -82,7 +85,7 @@ def open_bench(folder: Path) -> Bench:
 def order(stage: str, **fields: JsonValue) -> RunStage:
     """An order to run a stage; fields: those of its configuration that the user has changed."""
     config = RunConfig.model_validate({stage: fields})
-    return RunStage(stage=stage, poses_given=False, config=config, changed=tuple(fields))
+    return RunStage(stage=stage, route="mapped", config=config, changed=tuple(fields))
 
 
 async def run_until(
@@ -91,7 +94,7 @@ async def run_until(
     """Run the stages up to one."""
     ends = []
     for stage in STAGE_NAMES[: STAGE_NAMES.index(last) + 1]:
-        given = RunStage(stage=stage, poses_given=False, config=config or RunConfig())
+        given = RunStage(stage=stage, route="mapped", config=config or RunConfig())
         ends.append(await worker.run_stage(given))
     return ends
 

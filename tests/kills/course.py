@@ -15,7 +15,6 @@ from pipeline.engine.runtime import EngineFile, find_engine
 from pipeline.engine.state import read_view
 from pipeline.errors import PipelineError
 from pipeline.run_directory import read_manifest
-from pipeline.stages import STAGE_NAMES
 from tests.engine_runs import MOST_SECONDS, Host, gone, kill, state_of, until, workers_of
 from tests.kills.costs import (
     first_step_since,
@@ -29,6 +28,7 @@ from tests.kills.plan import (
     ENDING,
     KINDS,
     MOMENTS,
+    STAGES,
     STARTING,
     Kill,
     Kind,
@@ -167,7 +167,7 @@ class Course:
         if not isinstance(engine, EngineFile):
             return None
         pid, place = engine.identity.pid, MOMENTS.index(moment)
-        until(lambda: MOMENTS.index(self._at_hand(pid)) >= place or gone(pid))
+        until(lambda: MOMENTS.index(self._at_hand(pid)) >= place or gone(pid), every_s=0.01)
         self._is_starting = False
         time.sleep(self._dice.uniform(0, self._reference.usual_s[moment]))
         return None if gone(pid) else engine
@@ -176,7 +176,7 @@ class Course:
         stages = [stage for stage in workers_of(engine_pid).values() if stage]
         if stages:
             return stages[0]
-        return ENDING if STAGE_NAMES[-1] in self._done() else STARTING
+        return ENDING if STAGES[-1] in self._done() else STARTING
 
     def _done(self) -> set[str]:
         try:

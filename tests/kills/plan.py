@@ -18,7 +18,9 @@ from tests.run_files import database_digest, model_files
 Kind = Literal["worker", "engine"]
 KINDS: tuple[Kind, ...] = ("worker", "engine")
 STARTING, ENDING = "starting", "ending"
-MOMENTS = (STARTING, *STAGE_NAMES, ENDING)
+# A stage more would be a kind of work more, not of kills.
+STAGES = STAGE_NAMES[: STAGE_NAMES.index("mapping") + 1]
+MOMENTS = (STARTING, *STAGES, ENDING)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Plan:
     @property
     def command(self) -> tuple[str, ...]:
         """The one command that is given again and again."""
-        return ("run", str(self.photos), "--out", str(self.run), "--headless", *self.options)
+        until = ("--until", STAGES[-1])
+        place = ("--out", str(self.run))
+        return ("run", str(self.photos), *place, *until, "--headless", *self.options)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,6 @@ from pipeline.run_directory import RunDirectory
 from pipeline.version import VERSION
 
 RUN_VARIABLE = "FAKE_RUN"
-ENDED = ("done", "failed", "stopped")
 
 
 class FakeEngine:
@@ -276,8 +275,10 @@ def _report(models: int) -> dict[str, Any]:
     return {
         "images": 5, "refused": 0, "registered": 5 * models, "models": models,
         "model_images": [5] * models, "points": 7, "observations": 21,
-        "reprojection_error_px": 0.5, "seconds": {"features": 0.5}, "peak_rss_mb": 100.0,
-        "complete": True, "wall_s": 1.0, "stages": {"features": {"state": "done"}},
+        "reprojection_error_px": 0.5, "seconds": {"features": 0.5, "mapping": 0.5},
+        "peak_rss_mb": 100.0,
+        "complete": True, "wall_s": 1.0,
+        "stages": {"features": {"state": "done"}, "mapping": {"state": "done"}},
         "config": {"matching": {"preview_keypoints": 0}},
         "verdicts": [
             {"image": f"{i}.jpg", "registered": bool(models), "reason": "why", "model": None}

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.engine.interface import Subscription
+from pipeline.engine.interface import Subscription, Window
 from pipeline.engine.messages import (
     Answer,
     Bucket,
@@ -117,6 +117,9 @@ class FakeEngine:
         subscription = FakeSubscription(self, self._most_waiting, self._period_s)
         self.subscriptions.append(subscription)
         return subscription
+
+    def look(self) -> Window:
+        raise NotImplementedError
 
     async def command(self, command: Command, by: str) -> Answer:
         self.commands.append((command, by))

@@ -17,7 +17,7 @@ from pipeline.engine.messages import COMMAND, MESSAGES, Told
 from tests.viewer.server import PATIENCE_S, Reply, Server, running
 from viewer.limits import Limits
 
-FUZZ = settings(derandomize=True, deadline=None, max_examples=250)
+FUZZ = settings(derandomize=True, deadline=None, max_examples=120)
 ROUTES = ("/", "/api/state", "/api/events", "/api/stream", "/api/command", "/api/config",
           "/api/log", "/api/config/schema", "/api/schema", "/api/metrics", "/api")  # fmt: skip
 
@@ -165,7 +165,7 @@ headers = st.lists(
 )
 
 
-@settings(FUZZ, max_examples=600)
+@settings(FUZZ, max_examples=250)
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "OPTIONS", "TRACE", "G\u00cbT", "get"]),
     route=st.sampled_from(ROUTES),
@@ -191,7 +191,7 @@ def test_headers(
         assert way == "socket"  # no token was sent
 
 
-@settings(FUZZ, max_examples=60)
+@settings(FUZZ, max_examples=30)
 @given(messages=st.lists(st.tuples(st.integers(-5, 5), commands | likely), min_size=1, max_size=5))
 def test_asks(server: Server, messages: list[tuple[int, Any]]) -> None:
     async def work() -> None:
