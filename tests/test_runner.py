@@ -132,7 +132,7 @@ def test_until_ends_early_and_the_next_run_goes_on(photos: Path) -> None:
     report, states = run(photos, until="pairs")
     assert list(states) == ["ingest", "features", "pairs"]
     assert not report["complete"]
-    assert "before mapping" in advice(report)[0]
+    assert "before its cameras were found" in advice(report)[0]
     _, states = run(photos)
     assert states["pairs"] == "skipped" and states["matching"] == "done"
 
