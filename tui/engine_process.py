@@ -26,11 +26,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.engine import runtime
-from pipeline.engine.audience import Audience
+from pipeline.engine.audience import Audience, Patience
 from pipeline.engine.journal import Journal, JournalIdentity
 from pipeline.engine.parameters import Parameters
 from pipeline.engine.service import Service
-from pipeline.engine.supervisor import Patience, Supervisor
+from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.viewing import Viewing
 from pipeline.engine.worker_process import (
     WORKER_COMMAND,

@@ -1,10 +1,22 @@
-"""Whether anybody listens to the engine."""
+"""Whether anybody listens to the engine, and how long it waits for somebody."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the engine stays after the end of its run when nobody listens any more, in seconds.
+
+    failed_s: long enough to try again from a terminal that is still open.
+    """
+
+    done_s: float = 1.0
+    failed_s: float = 600.0
 
 
 class Audience:

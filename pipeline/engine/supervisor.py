@@ -10,11 +10,10 @@ import asyncio
 import shutil
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.audience import Audience
+from pipeline.engine.audience import Audience, Patience
 from pipeline.engine.journal import Journal
 from pipeline.engine.orders import (
     ChangeField,
@@ -38,17 +37,6 @@ from pipeline.stages import VIEWED_STAGE, StageEntry, plan
 SECONDS_BETWEEN_DISK_CHECKS = 5.0
 ROOM_TO_RESUME_BYTES = 64 * 2**20
 _FINISHED = ("done", "skipped")
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long the engine stays after the end of its run when nobody listens any more, in seconds.
-
-    failed_s: long enough to try again from a terminal that is still open.
-    """
-
-    done_s: float = 1.0
-    failed_s: float = 600.0
 
 
 class Supervisor:

@@ -55,7 +55,27 @@ class PoseSteps(Protocol):
         ...
 
 
-class AdamPoses:
+class _Remembering:
+    """What pose steps with a state for every image have in common; rows of it are images."""
+
+    def _state(self) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def forget(self, images: Sequence[int]) -> None:
+        """See PoseSteps."""
+        for value in self._state().values():
+            value[list(images)] = 0.0
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """See PoseSteps."""
+        return {name: value.cpu().numpy().copy() for name, value in self._state().items()}
+
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """See PoseSteps."""
+        load_tensors(self._state(), arrays)
+
+
+class AdamPoses(_Remembering):
     """Adam (Kingma and Ba, ICLR 2015) on the corrections, as BARF has it.
 
     Every image keeps its own count of steps, so that those a step does not look at rest.
@@ -85,24 +105,11 @@ class AdamPoses:
         square = square / (1.0 - _BETAS[1] ** count)
         cameras.corrections[images] -= rate * mean / (square.sqrt() + _EPS)
 
-    def forget(self, images: Sequence[int]) -> None:
-        """See PoseSteps."""
-        for value in self._state().values():
-            value[list(images)] = 0.0
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """See PoseSteps."""
-        return {name: value.cpu().numpy().copy() for name, value in self._state().items()}
-
-    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """See PoseSteps."""
-        load_tensors(self._state(), arrays)
-
     def _state(self) -> dict[str, Tensor]:
         return {"mean": self._mean, "square": self._square, "count": self._count}
 
 
-class GaussNewtonPoses:
+class GaussNewtonPoses(_Remembering):
     """Gauss-Newton steps of every camera, damped, from running means of gradient and curvature.
 
     First-order steps hardly see the direction in which a camera turns and moves at once and its
@@ -142,19 +149,6 @@ class GaussNewtonPoses:
         move = torch.linalg.solve(damped, mean)
         length = move.norm(dim=-1, keepdim=True)
         cameras.corrections[images] -= rate * move * (_LONGEST / length.clamp(min=_LONGEST))
-
-    def forget(self, images: Sequence[int]) -> None:
-        """See PoseSteps."""
-        for value in self._state().values():
-            value[list(images)] = 0.0
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """See PoseSteps."""
-        return {name: value.cpu().numpy().copy() for name, value in self._state().items()}
-
-    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """See PoseSteps."""
-        load_tensors(self._state(), arrays)
 
     def _state(self) -> dict[str, Tensor]:
         return {"mean": self._mean, "squares": self._squares, "count": self._count}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import RunConfig
-from pipeline.engine.audience import Audience
+from pipeline.engine.audience import Audience, Patience
 from pipeline.engine.messages import (
     COMMAND,
     Answer,
@@ -26,7 +26,7 @@ from pipeline.engine.orders import (
 )
 from pipeline.engine.parameters import Parameters
 from pipeline.engine.service import Service
-from pipeline.engine.supervisor import Patience, Supervisor
+from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.viewing import Viewing
 from pipeline.engine.workers import Workers
 from pipeline.errors import PipelineError

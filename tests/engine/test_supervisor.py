@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine import supervisor as supervisor_module
+from pipeline.engine.audience import Patience
 from pipeline.engine.orders import (
     CheckpointStage,
     PauseStage,
@@ -15,7 +16,6 @@ from pipeline.engine.orders import (
     RunStage,
     StageEnd,
 )
-from pipeline.engine.supervisor import Patience
 from pipeline.events import RunChanged
 from pipeline.stages import STAGE_NAMES
 from tests.engine.stand import FakeWorker, Stand, nothing, play

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import RunConfig
+from pipeline.engine.audience import Patience
 from pipeline.engine.orders import (
     RunStage,
     StageEnd,
 )
-from pipeline.engine.supervisor import Patience
 from pipeline.errors import DiskFull
 from pipeline.events import ParameterChanged
 from pipeline.request import Change, RunRequest
