@@ -7,6 +7,7 @@ through the scheduler.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections import OrderedDict
@@ -53,14 +54,7 @@ def open_cluster(root: Path, config: ClusterConfig, address: str) -> Iterator[Cl
     """
     with dask.config.set(_SETTINGS), _scheduler(config, address) as scheduler:
         words = f"the cluster at {address}" if address else "the cluster of this machine"
-        try:
-            client = distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise PipelineError(
-                "No cluster",
-                f"Nothing answers at {address}: {error}.",
-                "Check --cluster; `dask scheduler` prints its address when it starts.",
-            ) from error
+        client = distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
         try:
             _wait_for_a_worker(client, words)
             _check_versions(client)
@@ -74,6 +68,7 @@ def open_cluster(root: Path, config: ClusterConfig, address: str) -> Iterator[Cl
 def _scheduler(config: ClusterConfig, address: str) -> Iterator[Any]:
     """What a client connects to."""
     if address:
+        _require_answer(address)
         yield address
         return
     try:
@@ -86,6 +81,36 @@ def _scheduler(config: ClusterConfig, address: str) -> Iterator[Any]:
         ) from error
     with cluster:
         yield cluster
+
+
+def _require_answer(address: str) -> None:
+    """Raise PipelineError unless a scheduler answers.
+
+    A client is only made for one that does. A client that fails to connect leaves its half behind
+    to the garbage collector, which may end it in a thread that has just begun, while another client
+    waits for that thread with the lock that ending takes: both then wait forever.
+    """
+
+    async def call() -> None:
+        # Its own timeout does not cover a server that accepts and then says nothing.
+        async with asyncio.timeout(CONNECT_S + 1.0):
+            comm = await distributed.comm.connect(
+                address, timeout=CONNECT_S, **distributed.Security().get_connection_args("client")
+            )
+            await comm.close()
+
+    try:
+        asyncio.run(call())
+    # TypeError: tls:// without certificates. MemoryError: a greeting of another kind of server,
+    # read as the length of a message.
+    except (OSError, ValueError, TypeError, MemoryError) as error:
+        told = "" if isinstance(error, MemoryError) else str(error)
+        words = told or "something accepts there, but does not speak as a scheduler does"
+        raise PipelineError(
+            "No cluster",
+            f"No scheduler answers at {address}: {words}.",
+            "Check --cluster; `dask scheduler` prints its address when it starts.",
+        ) from error
 
 
 def local_cluster(workers: int) -> Any:

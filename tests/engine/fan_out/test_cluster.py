@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +121,8 @@ def test_a_lost_scheduler_is_told_in_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["tcp://127.0.0.1:9", "nonsense", "tcp://no-such-host.invalid:1"]
+    "address",
+    ["tcp://127.0.0.1:9", "nonsense", "tcp://no-such-host.invalid:1", "tls://127.0.0.1:9"],
 )
 def test_no_scheduler_is_told_in_words(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -129,6 +131,40 @@ def test_no_scheduler_is_told_in_words(
     resources = Resources(tmp_path, 1, address=address)
     with pytest.raises(PipelineError, match=address), open_executor("cluster", resources):
         pass
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH_9.2p1\r\n"])
+def test_another_kind_of_server_is_told_in_words(
+    greeting: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that waits for the client to speak, and one that speaks first."""
+    monkeypatch.setattr(clusters, "CONNECT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as threads:
+        connection = threads.submit(server.accept)
+        connection.add_done_callback(lambda done: done.result()[0].sendall(greeting))
+        resources = Resources(tmp_path, 1, address=f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        with (
+            pytest.raises(PipelineError, match="No scheduler answers"),
+            open_executor("cluster", resources),
+        ):
+            pass
+        connection.result()[0].close()
+
+
+def test_no_half_a_client_is_left_to_the_garbage_collector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end at any time, in any thread: also in one that another client waits for."""
+    monkeypatch.setattr(clusters, "CONNECT_S", 0.3)
+    clients = []
+    begin = distributed.Client.__init__
+    monkeypatch.setattr(
+        distributed.Client, "__init__", lambda self, *a, **k: clients.append(begin(self, *a, **k))
+    )
+    resources = Resources(tmp_path, 1, address="tcp://127.0.0.1:9")
+    with pytest.raises(PipelineError), open_executor("cluster", resources):
+        pass
+    assert not clients
 
 
 def test_a_scheduler_without_workers_is_told_in_words(
