@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from pipeline.engine.messages import RunView, StageView
@@ -256,6 +257,9 @@ class Course:
             return
         ended_at = time.time()
         self._hear_client(0 if late else 1, "registered" if late else "The engine died")
+        # Also a worker that was just being started, which `workers` does not name.
+        with suppress(TimeoutError):
+            until(lambda: not self._host.processes(), SECONDS_TO_SETTLE)
         if left := self._host.processes():
             self._wrong(f"left behind after a kill of the engine in {at}: {left}")
         self._account(killed, told, ended_at)

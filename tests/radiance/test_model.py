@@ -190,6 +190,7 @@ def test_bfloat16_gives_nearly_the_same_in_float32(
     problem: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU, but on this device, whether or not it pays there."""
+    monkeypatch.setattr(model_module, "bfloat16_pays", lambda device: False)
     plain = model_of(problem, ModelShape(SMALL, 12))
     monkeypatch.setattr(model_module, "bfloat16_pays", lambda device: True)
     mixed = model_of(problem, ModelShape(SMALL, 12))

@@ -27,11 +27,12 @@ from tests.engine_runs import (
     workers_of,
 )
 
-# A seventh of a second of work is enough to be hit by a kill.
+# Small steps; STEPS of them take seconds, so that a kill finds them at work on a fast machine too.
 SETTINGS = {
     "preset": "barf-cpu", "size_px": 20, "rays": 16, "samples": 4, "holdout": 0.25,
     "device": "cpu",
 }  # fmt: skip
+STEPS = 400
 
 
 @pytest.fixture
@@ -82,10 +83,10 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
     host: Host, photographs: Path, tmp_path: Path
 ) -> None:
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
-    called = host.call(*command(photographs, undisturbed, 24), "--headless")
+    called = host.call(*command(photographs, undisturbed, STEPS), "--headless")
     assert called.code == 0, called.err
     assert "poses were found by the radiance field alone" in called.out
-    host.call(*command(photographs, run, 24), "--detach")
+    host.call(*command(photographs, run, STEPS), "--detach")
     until(lambda: progress_of(run, "radiance") >= 2)
     host.call("checkpoint", str(run))
     kill(training_worker(run))
