@@ -2,7 +2,7 @@
 through an engine with clients that take nothing.
 
 ``python -m tests.bench.bench_engine [PHOTOGRAPHS [ROUNDS]]`` on the sample scene; all of its
-photographs, three rounds. Ends with 1 where a bar is missed. It wants an idle machine.
+photographs, five rounds. Ends with 1 where a bar is missed. It wants an idle machine.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tui.launch import ENGINE_COMMAND
 DESK = CHECKOUT / "sample_scenes" / "desk" / "images"
 PHOTOGRAPHS = 36
 FEW = 4
-ROUNDS = 3
+ROUNDS = 5
 STARTS = 7
 MOST_EXTRA_SHARE, MOST_EXTRA_S = 0.03, 1.5
 MOST_READY_S = 0.7
@@ -72,7 +72,7 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(0.25):
+        while not self._over.wait(1.0):
             engine = find_engine(self._root)
             if engine is not None:
                 with suppress(OSError):  # it has ended meanwhile
