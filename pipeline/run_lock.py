@@ -2,7 +2,9 @@
 
 It is an flock on the file `.lock`. A worker inherits the descriptor, so the directory stays taken
 until the last process of a run is gone. The file also names its owner, for the refusal and because
-on a network file system another host may not see the flock; a clean end empties the file.
+on a network file system another host may not see the flock; a clean end empties the file. With the
+owner stands the file's own number, so that the lock in a copy of a run directory is not taken for
+one.
 """
 
 from __future__ import annotations
@@ -109,7 +111,8 @@ def _refuse_living_owner(root: Path) -> None:
 def _write_owner(lock: int, path: Path) -> None:
     try:
         os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{ProcessIdentity.current().model_dump_json()}\n".encode(), 0)
+        owner = f"{ProcessIdentity.current().model_dump_json()}\n{os.fstat(lock).st_ino}\n"
+        os.pwrite(lock, owner.encode(), 0)
         os.fsync(lock)  # only now can other hosts of a network file system see it
     except OSError as error:
         raise storage_error(error, path) from error
@@ -118,10 +121,14 @@ def _write_owner(lock: int, path: Path) -> None:
 def _read_owner(root: Path) -> _Owner | None:
     try:
         with (root / LOCK).open("rb") as file:
-            since = os.fstat(file.fileno()).st_mtime
-            return _Owner(ProcessIdentity.model_validate_json(file.read(_MOST_BYTES)), since)
+            status = os.fstat(file.fileno())
+            words, _, number = file.read(_MOST_BYTES).partition(b"\n")
+            identity = ProcessIdentity.model_validate_json(words)
     except (OSError, ValidationError):
         return None  # free, never a run, or a lock file of an older version
+    # Another host may number the files of a network file system in its own way.
+    copied = number.strip() not in (b"", str(status.st_ino).encode())
+    return None if copied and identity.alive() is not None else _Owner(identity, status.st_mtime)
 
 
 def _in_use(root: Path, hint: str = "") -> PipelineError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,6 +172,15 @@ def test_a_living_owner_is_believed_where_the_flock_does_not_work(tmp_path: Path
             take(tmp_path)
         assert "another host" not in caught.value.message
     take(tmp_path)
+
+
+def test_a_copy_of_a_run_that_goes_on_is_free(tmp_path: Path) -> None:
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    with running(HOLDER, run) as holder:
+        shutil.copytree(run, copy)
+        assert lock_owner(run) == ProcessIdentity.of(holder.pid)
+        assert lock_owner(copy) is None
+        take(copy)
 
 
 def test_a_folder_that_is_no_run_stays_as_it_was(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ class Course:
             for moment in self._plan.moments
             if hits[moment] == least
             and moment not in done
-            and (moment != STARTING or self._is_starting)
+            and (moment != STARTING or (self._is_starting and STAGES[-1] not in done))
         ]
         return ahead[:2]
 
@@ -195,7 +195,7 @@ class Course:
         at, told = stage or self._at_hand(pid), told_of(watch.view, stage)
         kill(victim)
         killed_at = time.time()
-        view = self._settled(pid, stage)
+        view = self._settled(pid, victim, stage)
         if view is None or view.state != "failed":
             self._note(Kill("worker", at, late=True))
             return
@@ -214,7 +214,7 @@ class Course:
             self._start()
         until(lambda: self._goes_on(view))
 
-    def _settled(self, engine_pid: int, stage: str) -> RunView | None:
+    def _settled(self, engine_pid: int, victim: int, stage: str) -> RunView | None:
         """The run's state after the kill of a worker: failed, or going on without it because it had
         done its part. None: the engine has ended."""
 
@@ -223,7 +223,8 @@ class Course:
             if view is None:
                 return gone(engine_pid)
             superfluous = not stage or stage in self._done()
-            at_work = superfluous and any(workers_of(engine_pid).values())
+            others = (at for pid, at in workers_of(engine_pid).items() if pid != victim)
+            at_work = superfluous and any(others)
             return view if view.state in ("failed", "done") or at_work else False
 
         view = until(look, SECONDS_TO_SETTLE)
