@@ -26,7 +26,7 @@ from pipeline.manifest import Hashes, Ingredients
 from pipeline.manifest import StageEntry as DoneEntry
 from pipeline.products import ItemStore
 from pipeline.stage import Stage
-from pipeline.stage_work import StageWork
+from pipeline.stage_work import FieldChange, StageWork
 from pipeline.stages import ENTRIES, StageEntry
 from pipeline.workspace import Workspace
 
@@ -98,12 +98,12 @@ class StageRunner:
         entry: StageEntry,
         config: RunConfig,
         given: GivenInputs | None,
-        changed: Collection[str] = (),
+        changed: Collection[FieldChange] = (),
     ) -> StageOutcome:
         """Run a stage, or find that it is up to date.
 
-        given: None where the stage needs nothing that the user gives. changed: fields of the stage
-        that were changed by hand, whatever its checkpoint says. Raises Stopped when it was stopped,
+        given: None where the stage needs nothing that the user gives. changed: changes by hand
+        of fields of the stage, whatever its checkpoint says. Raises Stopped when it was stopped,
         and PipelineError where it failed: for a reason that the user can mend, or unexpectedly;
         then the message names the log.
         """
@@ -161,7 +161,7 @@ class StageRunner:
         asked: Ingredients,
         config: RunConfig,
         given: GivenInputs | None,
-        changed: Collection[str],
+        changed: Collection[FieldChange],
     ) -> StageOutcome:
         self._workspace.store.begin_anew()
         section = getattr(config, stage.name)

@@ -34,9 +34,9 @@ class FieldChange:
 class StageWork:
     """One stage from its start to its end, however often it is paused.
 
-    asked: what it is to be made from. section: its configuration; fields of it in `changed` were
-    changed by hand since an earlier attempt may have saved a checkpoint. tell: takes the records
-    of what happens.
+    asked: what it is to be made from. section: its configuration. changed: changes of its fields by
+    hand, maybe since an earlier attempt saved a checkpoint. tell: takes the records of what
+    happens.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class StageWork:
         workspace: Workspace,
         asked: Ingredients,
         section: StageConfig,
-        changed: Collection[str],
+        changed: Collection[FieldChange],
         tell: Callable[[Record], None],
     ) -> None:
         self.section: Any = section
         self._workspace = workspace
         self._asked = asked
-        self._changed = changed
+        self._changed = {change.field: change for change in changed}
         self._tell = tell
         self._waiting: list[FieldChange] = []
         self._live: list[list[JsonValue]] = []
@@ -145,7 +145,8 @@ class StageWork:
         kept: Any = data["live"], data["seconds"], data["stage"]
         self._live, self._earlier_s, content = kept
         self.section = type(self.section).model_validate(section)
-        self._waiting = [FieldChange(name, wanted[name], "", 0) for name in others] + self._waiting
+        missed = [replace(self._changed[name], value=wanted[name]) for name in others]
+        self._waiting = missed + self._waiting
         return Checkpoint(arrays, content)
 
     def _basis(self) -> dict[str, JsonValue]:

@@ -46,7 +46,8 @@ class Desk:
         """The stage at work, from the beginning."""
         section = MappingConfig(**fields)
         asked = replace(asked, config=section.model_dump(mode="json"))
-        return StageWork(self.workspace, asked, section, changed, self.told.append)
+        changes = [change(name, fields.get(name)) for name in changed]
+        return StageWork(self.workspace, asked, section, changes, self.told.append)
 
 
 @pytest.fixture
@@ -151,6 +152,7 @@ def test_only_live_changes_by_hand_are_compatible_with_a_checkpoint(desk: Desk) 
     assert work.latest(4) == MappingConfig(max_reprojection_error_px=2.0)
     (changed,) = (record for record in desk.told if isinstance(record, ParameterChanged))
     assert (changed.old, changed.new, changed.step) == (4.0, 2.0, 4)
+    assert (changed.by, changed.revision) == ("me", 5)
     assert list(work.made_from().live) == [[0, ERROR_PX, 4.0], [4, ERROR_PX, 2.0]]
 
 

@@ -159,11 +159,11 @@ async def _engine(
         started=time.time(),
     )
     async with AsyncExitStack() as stack:
-        parameters = Parameters(directory, request)
-        await parameters.keep()
         journal = Journal(directory.root, identity)
         await journal.open()
         stack.push_async_callback(journal.close)
+        parameters = Parameters(directory, request, logged=journal.view().revision)
+        await parameters.keep()
         supervisor: Supervisor
         viewing: Viewing
         listeners = Listeners(

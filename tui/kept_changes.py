@@ -46,16 +46,20 @@ def reconcile(
     return tuple(change for change in before.changes if change.parameter not in dropped)
 
 
-def with_assignments(request: RunRequest, assignments: Sequence[str]) -> RunRequest:
+def with_assignments(
+    request: RunRequest, assignments: Sequence[str], logged: int = 0
+) -> RunRequest:
     """A request with some more parameters changed; those that change nothing are left out.
 
-    assignments: texts ``stage.field=value``. Raises SettingsError naming what is wrong.
+    assignments: texts ``stage.field=value``. logged: the newest revision in the run's journal,
+    which may be of a change that was discarded. Raises SettingsError naming what is wrong.
     """
     wanted = assigned(assignments)
     kept = {change.parameter: change.new for change in request.changes}
     before = changed_config(request.config, kept)
     after = changed_config(request.config, {**kept, **wanted})
     revision = max((change.revision for change in request.changes), default=0)
+    revision = max(revision, logged)
     changes = list(request.changes)
     for name in wanted:
         old, new = parameter(before, name), parameter(after, name)

@@ -67,7 +67,7 @@ def resolve_run(text: str | None) -> Path:
     if text is None:
         return _newest_run()
     for candidate in (Path(text), RUNS / text):
-        if (candidate / MANIFEST).exists():
+        if _is_run(candidate):
             return candidate.resolve()
     here = {path.parent.name: path.parent.resolve() for path in RUNS.glob(f"*/{MANIFEST}")}
     known = known_runs()
@@ -107,6 +107,18 @@ def status_of(root: Path) -> RunStatus:
     return _left_behind(root)
 
 
+def _is_run(folder: Path) -> bool:
+    """Whether a folder is a run directory. Raises PipelineError where that cannot be seen."""
+    try:
+        return (folder / MANIFEST).exists()
+    except OSError as error:
+        raise PipelineError(
+            "Cannot read",
+            f"{folder} cannot be looked into: {error.strerror}.",
+            "Give yourself the right to read it (chmod u+rwX), or choose another run.",
+        ) from error
+
+
 def status_in_list(root: Path) -> RunStatus:
     """How a run stands, among others: `unreadable` where `status_of` would say what is wrong."""
     try:
@@ -126,6 +138,10 @@ def engine_of(root: Path) -> EngineFile:
 def no_engine(status: RunStatus) -> PipelineError:
     """The error for a command that only a living engine can carry out."""
     name = status.name
+    change = (
+        f"parameters can be changed with `barfield resume {name} --set STAGE.FIELD=VALUE`, and the "
+        f"last stage with `barfield run-until {name} STAGE`."
+    )
     if status.elsewhere:
         return PipelineError(
             "The run is on another host",
@@ -145,8 +161,9 @@ def no_engine(status: RunStatus) -> PipelineError:
     return PipelineError(
         "The run does not go on",
         f"{status.root}: {ended}.",
-        f"`barfield resume {name}` starts it again where it was; parameters can be changed with "
-        f"its --set, and the last stage with `barfield run-until {name} STAGE`.",
+        f"Its {change}"
+        if status.state == "done"
+        else f"`barfield resume {name}` starts it again where it was; its {change}",
     )
 
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from pipeline.config import RunConfig
-from pipeline.request import GivenPaths
+from pipeline.errors import DiskFull, PipelineError
+from pipeline.request import Change, GivenPaths
 from pipeline.stages import Route
 from pipeline.view_requests import FrameHeader, ViewRequest
 
@@ -33,11 +34,27 @@ class Begin(Frame):
     preload: tuple[str, ...] = ()  # modules to import while there is nothing to do
 
 
+class ChangeField(Frame):
+    """Apply a live change to a field of the stage that runs."""
+
+    do: Literal["set"] = "set"
+    field: str
+    value: JsonValue
+    revision: int
+    by: str
+
+    @staticmethod
+    def of(change: Change) -> ChangeField:
+        """The order for a change."""
+        _, _, field = change.parameter.partition(".")
+        return ChangeField(field=field, value=change.new, revision=change.revision, by=change.by)
+
+
 class RunStage(Frame):
     """Run a stage of the plan, or find that it is up to date.
 
-    route: which plan. config: of the whole run. changed: the fields of this stage that were
-    changed by hand: a checkpoint made before such a change is still good, the change is then
+    route: which plan. config: of the whole run. changed: the newest changes by hand of fields of
+    this stage: a checkpoint made before such a change is still good, the change is then
     applied to it.
     """
 
@@ -45,7 +62,7 @@ class RunStage(Frame):
     stage: str
     route: Route
     config: RunConfig
-    changed: tuple[str, ...] = ()
+    changed: tuple[ChangeField, ...] = ()
 
 
 class WriteReport(Frame):
@@ -81,16 +98,6 @@ class CheckpointStage(Frame):
     """Save a checkpoint."""
 
     do: Literal["checkpoint"] = "checkpoint"
-
-
-class ChangeField(Frame):
-    """Apply a live change to a field of the stage that runs."""
-
-    do: Literal["set"] = "set"
-    field: str
-    value: JsonValue
-    revision: int
-    by: str
 
 
 class RenderView(Frame):
@@ -176,6 +183,18 @@ class StageEnd(Frame):
     hint: str = ""
     log: tuple[str, ...] = ()
     peak_rss_mb: float = 0.0
+
+    @staticmethod
+    def of_failure(stage: str, error: PipelineError, seconds: float = 0.0) -> StageEnd:
+        """The end of a stage that an error brought about."""
+        return StageEnd(
+            stage=stage,
+            state="full" if isinstance(error, DiskFull) else "failed",
+            seconds=seconds,
+            title=error.title,
+            why=error.message,
+            hint=error.hint,
+        )
 
 
 class Reported(Frame):

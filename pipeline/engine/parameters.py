@@ -36,8 +36,11 @@ class Parameters:
     The revision counts the changes, so that an edit made in ignorance of another can be refused.
     """
 
-    def __init__(self, directory: RunDirectory, request: RunRequest) -> None:
+    def __init__(self, directory: RunDirectory, request: RunRequest, logged: int = 0) -> None:
+        """logged: the newest revision that the run's journal knows; changes that were discarded
+        do not give their numbers to others."""
         self._directory = directory
+        self._logged = logged
         self._request = request
         self._config = changed_config(request.config, _newest(request.changes))
 
@@ -54,16 +57,17 @@ class Parameters:
     @property
     def revision(self) -> int:
         """Of the configuration."""
-        return max((change.revision for change in self._request.changes), default=0)
+        newest = max((change.revision for change in self._request.changes), default=0)
+        return max(newest, self._logged)
 
     def changes_since(self, revision: int) -> tuple[Change, ...]:
         """Changes after a revision, oldest first: what was changed while no engine was there."""
         return tuple(change for change in self._request.changes if change.revision > revision)
 
-    def changed_fields(self, stage: str) -> tuple[str, ...]:
-        """Fields of a stage that were changed since the run was asked for."""
-        names = (change.parameter.partition(".") for change in self._request.changes)
-        return tuple(sorted({field for section, _, field in names if section == stage}))
+    def changes_of(self, stage: str) -> tuple[Change, ...]:
+        """The newest change of each field of a stage since the run was asked for."""
+        newest = {change.parameter: change for change in self._request.changes}
+        return tuple(c for name, c in newest.items() if name.partition(".")[0] == stage)
 
     def propose(self, changes: Mapping[str, JsonValue], by: str) -> Proposal:
         """Check changes of `stage.field`; those that change nothing are left out.

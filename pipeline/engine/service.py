@@ -131,9 +131,12 @@ class Service:
         supervisor = self._supervisor
         if supervisor.state in ENDED or supervisor.state == "stopping":
             return Answer(ok=False, message=f"The run is {supervisor.state}: nothing to pause.")
-        if supervisor.pausing:
+        if supervisor.pausing and not supervisor.waits_for_room:
             return Answer(ok=True, message="The run is paused already.")
+        held = supervisor.state == "paused"
         supervisor.pause(f"by {by}")
+        if held:
+            return Answer(ok=True, message="The run stays paused, also when there is room again.")
         return Answer(ok=True, message="The run pauses after the step at hand.")
 
     def _resume(self) -> Answer:

@@ -75,12 +75,11 @@ def read_view(root: Path) -> RunView | None:
     Its clock stands still at the newest event: where the state says that the run goes on, it did so
     then. None where there is no journal. Raises PipelineError where it cannot be read.
     """
-    snapshot = read_snapshot(root)
-    if snapshot is None and not (root / EVENTS).exists():
-        return None
-    state = RunState() if snapshot is None else snapshot.state
+    state = RunState() if (snapshot := read_snapshot(root)) is None else snapshot.state
     place = START if snapshot is None else snapshot.place
     try:
+        if snapshot is None and not (root / EVENTS).exists():
+            return None
         for event in LogReader(root / EVENTS, place, state.seq):
             state.apply(event)
     except OSError as error:

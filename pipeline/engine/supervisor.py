@@ -7,13 +7,12 @@ only note what is wanted; it happens at the next step of the stage that runs.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 from pipeline.engine.audience import Audience, Patience
+from pipeline.engine.disk_room import ENOUGH_MB, room_again
 from pipeline.engine.journal import Journal
 from pipeline.engine.orders import (
     ChangeField,
@@ -34,8 +33,6 @@ from pipeline.request import Change
 from pipeline.run_directory import RunDirectory
 from pipeline.stages import VIEWED_STAGE, StageEntry, plan
 
-SECONDS_BETWEEN_DISK_CHECKS = 5.0
-ROOM_TO_RESUME_BYTES = 64 * 2**20
 _FINISHED = ("done", "skipped")
 
 
@@ -63,6 +60,7 @@ class Supervisor:
         self._running: str | None = None
         self._ends: dict[str, StageEnd] = {}
         self._pause_reason: RunChanged | None = None
+        self._room_wanted: RunChanged | None = None
         self._stop_wanted = False
         self._given_up: RunChanged | None = None
         self._overtaken: tuple[StageStateName, str] | None = None
@@ -84,6 +82,11 @@ class Supervisor:
     def pausing(self) -> bool:
         """Whether a pause is wanted; the state says whether it has begun."""
         return self._pause_reason is not None
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether the pause ends by itself, when the disk has room again."""
+        return self._pause_reason is not None and self._pause_reason is self._room_wanted
 
     def planned(self) -> tuple[StageEntry, ...]:
         """The stages of this run, in order."""
@@ -120,7 +123,9 @@ class Supervisor:
     def pause(self, why: str) -> None:
         """Hold after the step at hand."""
         self._pause_reason = RunChanged("paused", why)
-        if self._running is None:
+        if self._state == "paused":  # for room; from now on it is the user's
+            self._tell_run("paused", why)
+        elif self._running is None:
             self._wake.set()
         elif self._workers.current is not None:
             self._tell_run("running", "pausing after the step at hand")
@@ -165,10 +170,8 @@ class Supervisor:
 
     def change(self, change: Change) -> None:
         """Hand a live change to the stage that runs."""
-        _, _, field = change.parameter.partition(".")
-        order = ChangeField(field=field, value=change.new, revision=change.revision, by=change.by)
         if self._workers.current is not None:
-            self._workers.current.order(order)
+            self._workers.current.order(ChangeField.of(change))
 
     def rerun_from(self, stage: str, why: str) -> None:
         """Mark a stage and all after it as stale, and run them again."""
@@ -185,7 +188,7 @@ class Supervisor:
         """Stop the running stage if it is not wanted any more, and run those that are now."""
         if self._running is not None and self._running not in [e.name for e in self.planned()]:
             self._overtake("stopped", "not wanted any more")
-        if self._state == "done":
+        if self._state != "failed":  # what failed waits for a retry
             self.again()
 
     def paused_by_worker(self, paused: bool) -> None:
@@ -213,19 +216,21 @@ class Supervisor:
                 return
             entry = next((e for e in self.planned() if e.name not in self._ends), None)
             if entry is None:
-                break
+                if await self._finish(begin):
+                    return
+                continue
             end = await self._run_stage(entry)
             if end.state == "failed":
                 self._workers.retire()  # whatever state the process is in: the next is a new one
+                self._pause_reason = None  # it was meant for what has failed
                 self._tell_run("failed", f"{entry.name}: {end.why}", end.hint)
                 return
-        await self._finish(begin)
 
     async def _run_stage(self, entry: StageEntry) -> StageEnd:
         try:
             worker = await self._workers.for_stage(entry)
         except PipelineError as error:  # the system starts no process
-            end = _failed(entry.name, error)
+            end = StageEnd.of_failure(entry.name, error)
             self._tell_end(end)
             return end
         if self._is_held_up():
@@ -282,7 +287,7 @@ class Supervisor:
             stage=entry.name,
             route=parameters.request.route,
             config=parameters.config,
-            changed=parameters.changed_fields(entry.name),
+            changed=tuple(map(ChangeField.of, parameters.changes_of(entry.name))),
         )
 
     def _knows_its_parameters(self, entry: StageEntry) -> bool:
@@ -292,22 +297,29 @@ class Supervisor:
         section = getattr(self._parameters.config, entry.name).model_dump(mode="json")
         return recorded is not None and recorded.ingredients.config == section
 
-    async def _finish(self, begin: float) -> None:
-        """Write the report and let the workers end."""
+    async def _finish(self, begin: float) -> bool:
+        """Write the report and let the workers end; false where more is wanted meanwhile."""
         reported = await self._report(begin)
-        await self._workers.close()
+        if reported is not None:
+            await self._workers.close()
+        if reported is None or self._again_wanted or self._pause_reason is not None:
+            return False
         if reported.error:
             self._tell_run("failed", reported.error, "All stages are done: retry writes it again.")
         else:
             until = self._parameters.request.until
             self._tell_run("done", f"up to {until}" if until else "")
+        return True
 
-    async def _report(self, begin: float) -> Reported:
-        entries = self.planned()
+    async def _report(self, begin: float) -> Reported | None:
+        """Have the report written; None where a stage is to run again before."""
         try:
-            worker = await self._workers.for_stage(entries[-1])
+            worker = await self._workers.for_stage(self.planned()[-1])
         except PipelineError as error:
             return Reported(error=f"{error.message} {error.hint}")
+        entries = self.planned()  # a worker takes its time to start
+        if any(entry.name not in self._ends for entry in entries):
+            return None
         order = WriteReport(
             route=self._parameters.request.route,
             config=self._parameters.config,
@@ -328,18 +340,17 @@ class Supervisor:
 
     def _hold_for_room(self, end: StageEnd) -> None:
         """Pause because the disk is full, until there is room or the user says so."""
-        room_mb = ROOM_TO_RESUME_BYTES // 2**20
-        hint = f"{end.hint} It goes on when {room_mb} MB more are free, or with `barfield resume`."
-        self._pause_reason = RunChanged("paused", end.why, hint)
+        if self._pause_reason is not None:
+            return  # the user holds it
+        hint = (
+            f"{end.hint} It goes on when {ENOUGH_MB} MB more are free, or with `barfield resume`."
+        )
+        self._pause_reason = self._room_wanted = RunChanged("paused", end.why, hint)
         self._start(self._resume_with_room(self._pause_reason))
 
     async def _resume_with_room(self, reason: RunChanged) -> None:
-        at_first = await asyncio.to_thread(_free_bytes, self._directory.root)
-        while self._pause_reason is reason:
-            await asyncio.sleep(SECONDS_BETWEEN_DISK_CHECKS)
-            free = await asyncio.to_thread(_free_bytes, self._directory.root)
-            if free >= at_first + ROOM_TO_RESUME_BYTES and self._pause_reason is reason:
-                self.resume()
+        if await room_again(self._directory.root, lambda: self._pause_reason is reason):
+            self.resume()
 
     async def _wanted_again(self) -> bool:
         """Wait for more to do; false when the run has ended and nobody listened for a while."""
@@ -386,13 +397,3 @@ class Supervisor:
         why = "up to date" if state == "skipped" else end.why
         changed = StageChanged(end.stage, state, end.seconds, why, end.hint, end.log)
         self._journal.tell(end.stage, changed)
-
-
-def _free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
-
-
-def _failed(stage: str, error: PipelineError) -> StageEnd:
-    return StageEnd(
-        stage=stage, state="failed", title=error.title, why=error.message, hint=error.hint
-    )

@@ -39,7 +39,7 @@ from pipeline.engine.orders import (
 )
 from pipeline.engine.post import EngineGone, Letter, Mailbox, Outbox, read_orders
 from pipeline.engine.view_post import note_view, open_desk
-from pipeline.errors import DiskFull, PipelineError, Stopped
+from pipeline.errors import PipelineError, Stopped
 from pipeline.machine import peak_rss_mb
 
 if TYPE_CHECKING:
@@ -126,14 +126,7 @@ class Worker:
         except Stopped:
             end = StageEnd(stage=order.stage, state="stopped", seconds=time.monotonic() - begin)
         except PipelineError as error:
-            end = StageEnd(
-                stage=order.stage,
-                state="full" if isinstance(error, DiskFull) else "failed",
-                seconds=time.monotonic() - begin,
-                title=error.title,
-                why=error.message,
-                hint=error.hint,
-            )
+            end = StageEnd.of_failure(order.stage, error, time.monotonic() - begin)
         return end.model_copy(update={"peak_rss_mb": peak_rss_mb()})
 
     def _write_report(self, order: WriteReport) -> Reported:

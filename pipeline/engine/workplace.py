@@ -23,6 +23,7 @@ from pipeline.runner import (
     StageRunner,
     failures_in_words,
 )
+from pipeline.stage_work import FieldChange
 from pipeline.stages import ENTRIES, VIEW_SERVER, StageEntry
 from pipeline.version import VERSION
 from pipeline.view_desk import LiveDesk
@@ -68,7 +69,8 @@ class Workplace:
         self._control.start_over()
         with failures_in_words(entry.name, self.workspace):
             given = None if set(entry.needs) <= _MADE else self._read_inputs(order)
-            outcome = self._stages.run(entry, order.config, given, order.changed)
+            changed = [FieldChange(c.field, c.value, c.by, c.revision) for c in order.changed]
+            outcome = self._stages.run(entry, order.config, given, changed)
         return StageEnd(
             stage=entry.name,
             state=outcome.state,

@@ -41,6 +41,10 @@ UNTIL_RETRIED = Patience(0.0, SECONDS)
 Script = Callable[["FakeWorker", RunStage], Awaitable[StageEnd]]
 
 
+async def nothing_more() -> None:
+    """What happens by default while a report is written."""
+
+
 class FakeWorker:
     """A worker that ends every stage at once, unless the script of a stage says otherwise."""
 
@@ -77,6 +81,7 @@ class FakeWorker:
 
     async def write_report(self, order: WriteReport) -> Reported:
         self.stand.reports.append(order)
+        await self.stand.while_reporting()
         return Reported(report={}, error=self.stand.report_error)
 
     def order(self, order: Any) -> None:
@@ -122,8 +127,10 @@ class Stand:
         self.order_of_stages: list[str] = []
         self.reports: list[WriteReport] = []
         self.report_error = ""
+        self.while_reporting: Callable[[], Awaitable[None]] = nothing_more
         self.rests_when_paused = True
         self.refusal = ""
+        self.while_starting: Callable[[], Awaitable[None]] = nothing_more
         self.started: list[FakeWorker] = []
         self.parameters = Parameters(self.directory, asked)
         audience = Audience()
@@ -139,6 +146,7 @@ class Stand:
     async def _start(self, preload: tuple[str, ...]) -> Any:
         if self.refusal:
             raise PipelineError("No worker", self.refusal)
+        await self.while_starting()
         self.started.append(FakeWorker(self, preload))
         return self.started[-1]
 

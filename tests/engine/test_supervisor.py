@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 
 import pytest
 
-from pipeline.engine import supervisor as supervisor_module
+from pipeline.engine import disk_room
 from pipeline.engine.audience import Patience
 from pipeline.engine.orders import (
     CheckpointStage,
@@ -174,12 +175,52 @@ def test_a_full_disk_pauses_until_resumed(tmp_path: Path) -> None:
     assert paused.why == "x could not be written"
 
 
+def test_a_pause_on_a_full_disk_is_the_users_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = itertools.count(0, 2**30)
+    monkeypatch.setattr(disk_room, "_free_bytes", lambda folder: next(room))
+    monkeypatch.setattr(disk_room, "SECONDS_BETWEEN_LOOKS", 0.05)
+
+    async def acts(stand: Stand) -> None:
+        async def full_once(worker: FakeWorker, order: RunStage) -> StageEnd:
+            if stand.order_of_stages.count("matching") == 1:
+                return StageEnd(stage="matching", state="full", why="x could not be written")
+            return worker.done(order)
+
+        stand.scripts["matching"] = full_once
+        await stand.until("paused")
+        assert (await stand.command("pause")).message.startswith("The run stays")
+        await asyncio.sleep(0.2)
+        assert stand.supervisor.state == "paused"
+        assert stand.last_of_run().why == "by a test"
+        assert (await stand.command("resume")).ok
+
+    assert play(tmp_path, acts).states_of_run()[-1] == "done"
+
+
+def test_a_retry_does_not_wait_for_the_end_of_a_pause_from_before(tmp_path: Path) -> None:
+    async def acts(stand: Stand) -> None:
+        async def die_once(worker: FakeWorker, order: RunStage) -> StageEnd:
+            if stand.order_of_stages.count("matching") == 1:
+                await stand.command("pause")
+                return StageEnd(stage="matching", state="failed", why="killed")
+            return worker.done(order)
+
+        stand.scripts["matching"] = die_once
+        await stand.until("failed")
+        assert (await stand.command("retry")).ok
+        await stand.until("done")
+
+    play(tmp_path, acts)
+
+
 def test_room_on_the_disk_resumes_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = iter([1000, 1000 + 2**20, 1000 + 2**30, 2**40])
-    monkeypatch.setattr(supervisor_module, "_free_bytes", lambda folder: next(free))
-    monkeypatch.setattr(supervisor_module, "SECONDS_BETWEEN_DISK_CHECKS", 0.01)
+    monkeypatch.setattr(disk_room, "_free_bytes", lambda folder: next(free))
+    monkeypatch.setattr(disk_room, "SECONDS_BETWEEN_LOOKS", 0.01)
 
     async def acts(stand: Stand) -> None:
         async def full_once(worker: FakeWorker, order: RunStage) -> StageEnd:

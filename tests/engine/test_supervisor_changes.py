@@ -13,11 +13,13 @@ from pipeline.engine.orders import (
     RunStage,
     StageEnd,
 )
+from pipeline.engine.parameters import Parameters
 from pipeline.errors import DiskFull
 from pipeline.events import ParameterChanged
-from pipeline.request import Change, RunRequest
+from pipeline.request import Change, GivenPaths, RunRequest
+from pipeline.run_directory import RunDirectory
 from pipeline.stages import STAGE_NAMES
-from tests.engine.stand import SECONDS, FakeWorker, Stand, nothing, play
+from tests.engine.stand import SECONDS, FakeWorker, Stand, nothing, nothing_more, play
 
 
 def test_a_live_change_reaches_the_stage_that_runs(tmp_path: Path) -> None:
@@ -150,6 +152,56 @@ def test_a_finished_run_goes_on_to_a_later_stage(tmp_path: Path) -> None:
     assert stand.states_of_run() == ["starting", "running", "done", "running", "done"]
 
 
+def test_a_later_stage_that_is_wanted_while_the_report_is_written_is_run(tmp_path: Path) -> None:
+    async def acts(stand: Stand) -> None:
+        async def want_more() -> None:
+            stand.while_reporting = nothing_more
+            assert (await stand.command("run-until", stage="mapping")).ok
+
+        stand.while_reporting = want_more
+
+    stand = play(tmp_path, acts, Patience(0.0, SECONDS), until="verification")
+    assert stand.order_of_stages == list(STAGE_NAMES[: STAGE_NAMES.index("mapping") + 1])
+    assert stand.states_of_run() == ["starting", "running", "done"]
+    assert stand.last_of_run().why == "up to mapping"
+
+
+def test_a_pause_while_the_report_is_written_holds_the_run(tmp_path: Path) -> None:
+    async def acts(stand: Stand) -> None:
+        async def pause() -> None:
+            stand.while_reporting = nothing_more
+            assert (await stand.command("pause")).ok
+
+        stand.while_reporting = pause
+        await stand.until("paused")
+        assert (await stand.command("resume")).ok
+
+    stand = play(tmp_path, acts)
+    assert stand.states_of_run() == ["starting", "running", "paused", "running", "done"]
+
+
+def test_a_change_while_a_worker_starts_for_the_report_runs_the_stage_again(
+    tmp_path: Path,
+) -> None:
+    """The last planned stage is finished, and its libraries are not those of the living worker."""
+
+    async def acts(stand: Stand) -> None:
+        async def change() -> None:
+            stand.while_starting = nothing_more
+            changes = {"matching.ratio": 0.7}
+            assert (await stand.command("set", changes=changes, confirm=True)).ok
+
+        stand.scripts["mapping"] = FakeWorker.until_stopped
+        await stand.until_running("mapping")
+        stand.while_starting = change
+        assert (await stand.command("run-until", stage="matching")).ok
+
+    stand = play(tmp_path, acts)
+    assert stand.order_of_stages.count("matching") == 2
+    assert stand.states_of_run()[-1] == "done"
+    assert stand.last_of_run().why == "up to matching"
+
+
 def test_a_stage_that_is_not_wanted_any_more_is_stopped(tmp_path: Path) -> None:
     async def acts(stand: Stand) -> None:
         stand.scripts["mapping"] = FakeWorker.until_stopped
@@ -174,6 +226,15 @@ def test_changes_made_at_rest_are_told_at_the_start(tmp_path: Path) -> None:
     stand = play(tmp_path, nothing, changes=(change,))
     [told] = [record for record in stand.told.records if isinstance(record, ParameterChanged)]
     assert (told.parameter, told.old, told.new, told.revision) == ("matching.ratio", 0.8, 0.7, 1)
+
+
+def test_revisions_go_on_after_changes_that_were_discarded(tmp_path: Path) -> None:
+    with RunDirectory(tmp_path / "run", "0.1.0") as directory:
+        request = RunRequest(paths=GivenPaths(photos=tmp_path), out=tmp_path, config=RunConfig())
+        parameters = Parameters(directory, request, logged=4)
+        assert parameters.revision == 4 and parameters.changes_since(4) == ()
+        (change,) = parameters.propose({"matching.ratio": 0.7}, "a test").changes
+    assert change.revision == 5
 
 
 def test_a_change_that_cannot_be_written_is_not_made(

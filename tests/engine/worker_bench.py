@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from pipeline.config import RunConfig
-from pipeline.engine.orders import RunStage, StageEnd
+from pipeline.engine.orders import ChangeField, RunStage, StageEnd
 from pipeline.engine.worker_process import Listeners, WorkerProcess, WorkerSpec
 from pipeline.events import Record
 from pipeline.request import GivenPaths
@@ -85,7 +85,11 @@ def open_bench(folder: Path) -> Bench:
 def order(stage: str, **fields: JsonValue) -> RunStage:
     """An order to run a stage; fields: those of its configuration that the user has changed."""
     config = RunConfig.model_validate({stage: fields})
-    return RunStage(stage=stage, route="mapped", config=config, changed=tuple(fields))
+    changed = tuple(
+        ChangeField(field=field, value=value, revision=1, by="a test")
+        for field, value in fields.items()
+    )
+    return RunStage(stage=stage, route="mapped", config=config, changed=changed)
 
 
 async def run_until(

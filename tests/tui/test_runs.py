@@ -63,6 +63,11 @@ def test_an_unknown_run_is_refused_with_the_nearest_name(root: Path) -> None:
     assert "Did you mean garden?" in error.value.hint
 
 
+def test_a_name_that_no_folder_can_have_is_refused_in_words(root: Path) -> None:
+    with pytest.raises(PipelineError, match="File name too long"):
+        resolve_run("x" * 300)
+
+
 def test_without_a_name_the_newest_living_run_is_meant(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="No run was started"):
         resolve_run(None)

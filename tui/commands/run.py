@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tui.commands.options import confirmed, named_path
 from tui.failures import WrongUsage
 
 if TYPE_CHECKING:
@@ -29,11 +30,14 @@ def run(
     photos: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PHOTOS...", help="Folder of photographs, or a video, or photographs."
+            metavar="PHOTOS",
+            help="Folder of photographs, or a video, or photographs.",
+            parser=named_path,
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Run directory; runs/NAME otherwise.")
+        Path | None,
+        typer.Option(metavar="RUN", help="Run directory; runs/NAME otherwise.", parser=named_path),
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML configuration.")] = None,
     assignments: Annotated[
@@ -172,7 +176,7 @@ def kept_changes(root: Path, settings: RunConfig, as_json: bool) -> tuple[Change
 
     def ask(doubt: Doubt) -> bool:
         asked = f"{doubt.parameter}: keep {doubt.kept!r} (set while it ran, by {doubt.by})"
-        return typer.confirm(f"{asked}? n goes back to {doubt.asked!r}", default=True)
+        return confirmed(f"{asked}? n goes back to {doubt.asked!r}", default=True)
 
     def keep(doubt: Doubt) -> bool:
         typer.echo(

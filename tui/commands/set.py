@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tui.commands.options import AsJson, Run
+from tui.commands.options import AsJson, Run, confirmed
 from tui.failures import WRONG_USAGE, WrongUsage
 
 
@@ -27,16 +27,17 @@ def set_parameters(
     What can be applied between two steps is; otherwise the stage runs again, and all after it.
     """
     from pipeline.settings import SettingsError
-    from tui.client import EngineClient
+    from tui.client import EngineClient, EngineGone
     from tui.commands.steer import tell_answer
     from tui.kept_changes import assigned
-    from tui.runs import engine_of, resolve_run
+    from tui.runs import engine_of, no_engine, resolve_run, status_of
 
     try:
         changes = assigned(assignments)
     except SettingsError as error:
         raise WrongUsage(error.title, error.message, error.hint) from error
-    client = EngineClient(engine_of(resolve_run(run)).socket)
+    root = resolve_run(run)
+    client = EngineClient(engine_of(root).socket)
     command: dict[str, Any] = {"op": "set", "changes": changes}
     answer = client.command({**command, "confirm": yes})
     if answer.reruns and not answer.ok:
@@ -46,11 +47,15 @@ def set_parameters(
             typer.echo("Nothing was changed; --yes does it.", err=True)
             raise typer.Exit(WRONG_USAGE)
         # Only if nobody else has changed anything since the question.
-        answer = client.command({**command, "confirm": True, "base_revision": answer.revision})
+        repeated = {**command, "confirm": True, "base_revision": answer.revision}
+        try:
+            answer = client.command(repeated)
+        except EngineGone as error:  # a run that is done does not wait for answers
+            raise no_engine(status_of(root)) from error
     tell_answer(answer, as_json)
 
 
 def _confirmed(question: str, as_json: bool) -> bool:
     if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
-    return typer.confirm(f"{question} Go on?", default=False)
+    return confirmed(f"{question} Go on?", default=False)

@@ -170,7 +170,8 @@ def _go_on(status: RunStatus, assignments: list[str], detach: bool | None, as_js
             "or see what came out with `barfield report`.",
         )
     try:
-        request = with_assignments(request, assignments)
+        logged = 0 if status.view is None else status.view.revision
+        request = with_assignments(request, assignments, logged)
     except SettingsError as error:
         raise WrongUsage(error.title, error.message, error.hint) from error
     _start(request, detach, as_json)
