@@ -81,7 +81,8 @@ class Objective:
             squares = squares_of(slopes, samples.images, len(self._views))[images]
             squares = squares * (2.0 / signs.numel())
             damping = settings.pose_damping.at(progress)
-            curvature = Curvature(squares, damping, settings.stiff_turns)
+            holds = self._model.alpha < settings.depth_start
+            curvature = Curvature(squares, damping, settings.stiff_turns, holds)
         track_error_px = loss.new_tensor(math.nan)
         if self._tracks is not None and settings.track_weight > 0.0:
             weight = settings.track_weight * _TRACKS_FADE**progress

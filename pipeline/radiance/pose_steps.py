@@ -20,11 +20,13 @@ _LONGEST = 0.2  # radians and units of the field; no step at rate 1 is longer
 class Curvature(NamedTuple):
     """Second derivatives of the loss: squares (M, 6, 6), those of the corrections of M images as
     Gauss and Newton approximate them; damping that they need for now, as a share of that of
-    rotations; and how many times more rotations are damped than translations."""
+    rotations; how many times more rotations are damped than translations; and whether cameras are
+    held where they are along their axes."""
 
     squares: Tensor
     damping: float
     stiff_turns: float = 1.0
+    holds_depth: bool = False
 
 
 class PoseSteps(Protocol):
@@ -118,7 +120,10 @@ class GaussNewtonPoses(_Remembering):
     rotations in radians and translations, of two motions with the same effect on the picture the
     smaller one is taken, which is the rotation. Cameras that all start at the identity need it the
     other way round: if they turn to explain what they see, only parallax about a middle depth is
-    left, which a scene turned inside out explains as well.
+    left, which a scene turned inside out explains as well. And as long as a scene looks flat, a
+    camera that moves along its axis before a slanted plane sees what one sees that turns before an
+    upright one (the two solutions for a plane, Faugeras and Lustman, 1988): until there is detail,
+    cameras can be held in that direction.
     """
 
     curved = True
@@ -142,6 +147,9 @@ class GaussNewtonPoses(_Remembering):
         self._mean[images], self._squares[images], self._count[images] = mean, squares, count
         mean = mean / (1.0 - _MEMORY**count)
         squares = squares / (1.0 - _SQUARES_MEMORY**count)[..., None]
+        if curvature.holds_depth:
+            free = mean.new_tensor([1.0] * 5 + [0.0])
+            mean, squares = mean * free, squares * free * free[:, None]
         stiffness = squares.diagonal(dim1=-2, dim2=-1)[:, :2].mean()
         damping = curvature.damping * stiffness + _EPS * _EPS
         parts = [curvature.stiff_turns] * 3 + [1.0] * 3

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 
+from pipeline.radiance.beginnings import Beginnings
 from pipeline.radiance.encoding import alpha_at
 from pipeline.radiance.fields import FieldShape
 from pipeline.radiance.grid import GridShape
@@ -36,10 +37,11 @@ class Settings:
     """A configuration with nothing left open; the words are those of RadianceConfig.
 
     images: views that a step looks at; None: all. same_pixels: it looks at the same share of each.
-    pose_solver: what moves the poses, from the share `pose_start` of the training on;
-    pose_damping and stiff_turns: of its Gauss-Newton
-    steps, see `Curvature`; relocate_at: shares of the bands at whose opening cameras
-    that are lost are looked for. Exactly one of steps and minutes is given.
+    pose_solver: what moves the poses, from the share `pose_start` of the training, or of each of
+    its beginnings, on; pose_damping and stiff_turns: of its Gauss-Newton steps, see `Curvature`;
+    relocate_at: shares of the training at which cameras that are lost are looked for; depth_start:
+    bands that are open before cameras move along their axes. Exactly one of steps and minutes is
+    given.
     """
 
     preset: Preset
@@ -62,6 +64,8 @@ class Settings:
     stiff_turns: float
     relocate_at: tuple[float, ...]
     pose_start: float
+    beginnings: Beginnings
+    depth_start: float
     alpha_start: float
     c2f_start: float
     c2f_end: float
@@ -75,7 +79,13 @@ class Settings:
         if self.encoding == "none":
             return 0.0
         start = min(self.alpha_start, float(bands))
-        return alpha_at(progress, self.c2f_start, self.c2f_end, bands, start)
+        begun = self.beginnings
+        if begun.count == 1:
+            return alpha_at(progress, self.c2f_start, self.c2f_end, bands, start)
+        middle = min(max(begun.alpha, start), float(bands))
+        if progress < begun.end:
+            return start + begun.share(progress) * (middle - start)
+        return alpha_at(progress, begun.end, self.c2f_end, bands, middle)
 
     @property
     def model_shape(self) -> ModelShape:
@@ -112,6 +122,8 @@ def resolve(config: RadianceConfig, device: torch.device, problem: Problem) -> S
     steps, minutes = config.steps, config.minutes
     if steps is not None or minutes is not None:
         given["steps"], given["minutes"] = steps, minutes if steps is None else None
+    if not config.refine_poses:
+        given["beginnings"] = Beginnings()  # there is nothing to choose from
     return replace(
         settings,
         encoding=config.encoding,
@@ -169,6 +181,8 @@ def _published(scene: _Scene) -> Settings:
         stiff_turns=1.0,
         relocate_at=(),
         pose_start=0.0,
+        beginnings=Beginnings(),
+        depth_start=0.0,
         alpha_start=0.0,
         c2f_start=0.1,
         c2f_end=0.5,
@@ -197,11 +211,13 @@ def _fast(scene: _Scene) -> Settings:
         pose_solver="gauss-newton",
         pose_damping=Rate(0.01, 1e-4) if scene.one_way or scene.mapped else Rate(0.3, 1e-4),
         stiff_turns=10.0 if scene.one_way else 1.0,
-        pose_start=0.05,
+        pose_start=0.02 if scene.one_way else 0.05,
+        beginnings=Beginnings(4, 0.45, 2.7) if scene.one_way else Beginnings(),
+        depth_start=3.0 if scene.one_way else 0.0,
         relocate_at=() if scene.one_way or scene.mapped else (0.3, 0.5, 0.75),
-        alpha_start=3.0 if scene.mapped else 0.0,
+        alpha_start=3.0 if scene.mapped else 1.0 if scene.one_way else 0.0,
         c2f_start=0.0,
-        c2f_end=0.6,
+        c2f_end=0.75 if scene.one_way else 0.6,
         track_weight=1.0,
     )
 
@@ -213,6 +229,6 @@ def _small(scene: _Scene) -> Settings:
         preset="barf-cpu",
         field=GridShape(resolution=64 if scene.bounded or scene.one_way else 160),
         samples=96,
-        steps=1500,
+        steps=6000 if scene.one_way else 1500,
         rays=2048,
     )

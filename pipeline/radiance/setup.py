@@ -85,6 +85,17 @@ class Setup:
         distances = [np.linalg.norm(pose.center - middle) for pose in self.poses]
         return focal_px / max(float(np.median(distances)), 1e-6)
 
+    def doubt(self, refine_poses: bool) -> str | None:
+        """Why depth cannot be found, in words for the user; None where it can."""
+        if len(self.poses) == 1:
+            return "There is one photograph to learn from: depth cannot be found."
+        if refine_poses or self.scene_size > 1e-6:
+            return None
+        return (
+            "All photographs were taken from one place, and radiance.refine_poses is off: depth "
+            "cannot be found."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain data; numbers keep all their digits."""
         frame, depths = self.field_from_world, self.depth_range

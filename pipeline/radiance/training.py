@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pipeline.config_base import fixed_differences
 from pipeline.errors import PipelineError
+from pipeline.radiance.beginnings import Trials
 from pipeline.radiance.devices import device_lost, is_device_lost, is_out_of_memory
 from pipeline.radiance.field_steps import FieldSteps
 from pipeline.radiance.model import RadianceModel
@@ -25,7 +26,7 @@ from pipeline.radiance.relocation import relocate
 from pipeline.radiance.schedule import Schedule
 from pipeline.radiance.settings import resolve
 from pipeline.radiance.setup import Setup
-from pipeline.radiance.views import Views
+from pipeline.radiance.views import views_of
 from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Checkpoint
 
@@ -86,7 +87,7 @@ class Trainer:
         self._problem = problem
         self._device = device
         self._warn = warn
-        self._views = _views(problem, device)
+        self._views = views_of(problem.views, device)
         seeds = torch.Generator().manual_seed(config.seed)
         setup = Setup.of(problem)
         self._px_per_unit = setup.px_per_unit
@@ -111,8 +112,9 @@ class Trainer:
         self._seen = (math.nan, math.nan, math.nan)
         self._rays_per_s = 0.0
         self._pose_change = (0.0, 0.0)
+        self._trials = Trials(self.settings.beginnings, self._arrays())
         self.model.alpha = self.alpha
-        if doubt := _doubt(setup, self.settings.refine_poses):
+        if doubt := setup.doubt(self.settings.refine_poses):
             warn(doubt)
 
     @property
@@ -150,11 +152,15 @@ class Trainer:
         memory halves the rays. Raises PipelineError where that does not help, or the GPU is gone.
         """
         began = time.perf_counter()
-        if self.step_number % _KEEP_EVERY == 0:
+        if self._trials.due(self.progress):
+            self._kept = dict(self._trials.next(self.step_number, self.progress, self._arrays()))
+            self._load(self._kept)
+        elif self.step_number % _KEEP_EVERY == 0:
             self._keep()
         self.model.alpha = self.alpha
-        field_rate = self._damping * self.settings.field_rate.at(self.progress)
-        pose_rate = self._damping * self.settings.pose_rate.at(self.progress)
+        rest = self.settings.beginnings.rest(self.progress)
+        field_rate = self._damping * self.settings.field_rate.at(rest)
+        pose_rate = self._damping * self.settings.pose_rate.at(rest)
         try:
             self._prepare()
             rays = self._descend(field_rate, pose_rate)
@@ -192,7 +198,9 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Everything that decides how training goes on."""
-        arrays = {**self._arrays(), "random": self._generator.get_state().numpy().copy()}
+        best = {f"best/{name}": array for name, array in self._trials.to_arrays().items()}
+        random = self._generator.get_state().numpy().copy()
+        arrays = {**self._arrays(), **best, "random": random}
         data: dict[str, JsonValue] = {
             "format": _FORMAT,
             "config": self.config.model_dump(mode="json"),
@@ -202,6 +210,7 @@ class Trainer:
             "step": self.step_number,
             "seconds": self.seconds,
             "schedule": self._schedule.to_json(),
+            "trials": self._trials.to_json(),
             "damping": self._damping,
             "failures": self._failures,
             "most_rays": self._most_rays,
@@ -229,6 +238,7 @@ class Trainer:
             raise ValueError(f"it was made with another value of {', '.join(others)}")
         self._load(arrays)
         self._schedule.load_json(data["schedule"])
+        self._trials.load(_part(arrays, "best"), data["trials"])
         self.step_number, self.seconds = int(data["step"]), float(data["seconds"])
         self._damping, self._failures = float(data["damping"]), int(data["failures"])
         self._most_rays = None if data["most_rays"] is None else int(data["most_rays"])
@@ -247,7 +257,8 @@ class Trainer:
     def _descend(self, field_rate: float, pose_rate: float) -> int:
         """One step along the gradient; returns how many rays it took."""
         slope = self._slope()
-        if self.settings.refine_poses and self.progress >= self.settings.pose_start:
+        share = self.settings.beginnings.share(self.progress)
+        if self.settings.refine_poses and share >= self.settings.pose_start:
             cameras = self.model.cameras
             self._pose_steps.step(cameras, slope.images, pose_rate, slope.curvature)
         self._field_steps.step(field_rate, pose_rate)
@@ -263,7 +274,8 @@ class Trainer:
         if self._schedule.crosses(self.step_number, moments):
             moved = relocate(self.model, self._views, self._generator)
             self._pose_steps.forget(moved)
-        if self.step_number % _REFRESH_EVERY == 0 and self.step_number:
+        age = self.step_number - self._trials.began
+        if age and age % _REFRESH_EVERY == 0:  # what has just begun is nowhere dense yet
             field.refresh(self.model.alpha)
         alpha = math.floor(self.model.alpha / _BLUR_STEPS) * _BLUR_STEPS
         widest_px = _WIDEST_BLUR * max(max(view.rgb.shape) for view in self._problem.views)
@@ -277,14 +289,13 @@ class Trainer:
         """Set the gradients of all parameters, with as many rays as memory holds."""
         settings = self.settings
         curved = settings.refine_poses and self._pose_steps.curved
+        rest = settings.beginnings.rest(self.progress)
         while True:
             rays = min(settings.rays, self._most_rays or settings.rays)
             self._field_steps.clear()
             self.model.cameras.corrections.grad = None
             try:
-                return self._objective.descend(
-                    settings, rays, self.progress, curved, self._generator
-                )
+                return self._objective.descend(settings, rays, rest, curved, self._generator)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -300,6 +311,7 @@ class Trainer:
             self._go_back()
             return
         self._seen = (loss, mse, track_error_px)
+        self._trials.note(self.progress, mse)
         if self.step_number % _MEASURE_EVERY == 0:
             angles, shifts = self.model.cameras.changes()
             turned_deg = math.degrees(float(angles.mean()))
@@ -358,31 +370,6 @@ class Trainer:
         self._field_steps.load_arrays(_part(arrays, "field_steps"))
         self._pose_steps.load_arrays(_part(arrays, "pose_steps"))
         self._objective.load_arrays(_part(arrays, "objective"))
-
-
-def _views(problem: Problem, device: torch.device) -> Views:
-    if not problem.views:
-        raise PipelineError(
-            "Nothing to learn",
-            "No photograph has a camera.",
-            "Lower radiance.holdout, or look at the verdicts of mapping: `barfield report RUN`.",
-        )
-    try:
-        return Views(problem.views, device)
-    except ValueError as error:
-        raise PipelineError("Nothing to learn", f"{error}.", "Look at its mask.") from error
-
-
-def _doubt(setup: Setup, refine_poses: bool) -> str | None:
-    """Why depth cannot be found, if so."""
-    if len(setup.poses) == 1:
-        return "There is one photograph to learn from: depth cannot be found."
-    if refine_poses or setup.scene_size > 1e-6:
-        return None
-    return (
-        "All photographs were taken from one place, and radiance.refine_poses is off: depth cannot "
-        "be found."
-    )
 
 
 def _part(arrays: Mapping[str, np.ndarray], part: str) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.errors import PipelineError
 from pipeline.geometry.arrays import UInt8s
 from pipeline.geometry.cameras import Camera
 
@@ -119,6 +120,20 @@ class Views:
         indices, widths = self._indices[rows], self._widths[images]
         columns = torch.stack([indices % widths, indices // widths], dim=-1)
         return Samples(images, columns + 0.5, pixels[rows].float() / 255.0)
+
+
+def views_of(views: Sequence[View], device: torch.device) -> Views:
+    """The pixels of views. Raises PipelineError where there is nothing to learn from."""
+    if not views:
+        raise PipelineError(
+            "Nothing to learn",
+            "No photograph has a camera.",
+            "Lower radiance.holdout, or look at the verdicts of mapping: `barfield report RUN`.",
+        )
+    try:
+        return Views(views, device)
+    except ValueError as error:
+        raise PipelineError("Nothing to learn", f"{error}.", "Look at its mask.") from error
 
 
 def _filter(size: int, sigma: float, device: torch.device) -> Tensor:

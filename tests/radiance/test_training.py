@@ -193,6 +193,7 @@ def test_checkpoints_that_do_not_fit_are_refused_with_a_reason(problem: Problem)
         ({**good.arrays, name: broken[:3]}, good.data, r"corrections is float32 \(3, 6\)"),
         ({**good.arrays, "random": np.zeros(3, np.uint8)}, good.data, "."),
         (good.arrays, {**good.data, "schedule": 7}, "."),
+        (good.arrays, {**good.data, "trials": {}}, "lacks 'least'"),
     ]
     for arrays, data, reason in cases:
         with pytest.raises(PipelineError, match=reason) as refused:

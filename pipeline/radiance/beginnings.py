@@ -1,0 +1,109 @@
+"""Several beginnings of a training, of which the best goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_JUDGED_FROM = 0.7  # share of an attempt; its errors from then on decide
+
+
+@dataclass(frozen=True)
+class Beginnings:
+    """How a training begins. With unknown cameras the first steps decide on which of several
+    explanations of the photographs it ends: the scene or one turned inside out, along one axis or
+    both. From there no small motion leads out, but the errors tell once some detail has entered.
+
+    count: attempts, one after the other and each from nothing; 1: there is no choice. end: share of
+    the training that they take, all together. alpha: bands that are open at the end of each.
+    """
+
+    count: int = 1
+    end: float = 0.0
+    alpha: float = 0.0
+
+    def number(self, progress: float) -> int:
+        """The attempt that is at work, from 0; `count` as soon as the best one goes on."""
+        if self.count == 1 or progress >= self.end:
+            return self.count
+        return min(int(progress / self.end * self.count), self.count - 1)
+
+    def share(self, progress: float) -> float:
+        """How much of the attempt at work is over, in [0, 1]; of the training, without a choice."""
+        if self.count == 1:
+            return progress
+        number = self.number(progress)
+        return 1.0 if number == self.count else progress / self.end * self.count - number
+
+    def rest(self, progress: float) -> float:
+        """Share of what comes after the beginnings that is over; rates fall with it."""
+        return 0.0 if progress < self.end else (progress - self.end) / (1.0 - self.end)
+
+
+class Trials:
+    """The attempts so far. What is to be chosen from are the arrays of a trainer, by name.
+
+    began: step at which the attempt at work, or in the end the best one's rest, began.
+    """
+
+    def __init__(self, beginnings: Beginnings, first: Mapping[str, np.ndarray]) -> None:
+        """first: the state that every attempt begins with."""
+        self._beginnings = beginnings
+        self._first = dict(first) if beginnings.count > 1 else {}
+        self._best: dict[str, np.ndarray] = {}
+        self._least = math.inf
+        self._number = 0 if beginnings.count > 1 else beginnings.count
+        self._sum, self._looks = 0.0, 0
+        self.began = 0
+
+    def note(self, progress: float, mse: float) -> None:
+        """Take note of a step's mean squared error."""
+        if self._beginnings.share(progress) >= _JUDGED_FROM:
+            self._sum += mse
+            self._looks += 1
+
+    def due(self, progress: float) -> bool:
+        """Whether an attempt has ended."""
+        return self._beginnings.number(progress) != self._number
+
+    def next(
+        self, step: int, progress: float, now: Mapping[str, np.ndarray]
+    ) -> Mapping[str, np.ndarray]:
+        """What to go on with where an attempt has ended: the first state, or, after the last
+        attempt, the best of all. now: the present state; one that is not finite is no choice."""
+        self.began = step
+        error = self._sum / self._looks if self._looks else math.inf
+        if error < self._least and all(np.isfinite(array).all() for array in now.values()):
+            self._least, self._best = error, dict(now)
+        self._number, self._sum, self._looks = self._beginnings.number(progress), 0.0, 0
+        if self._number < self._beginnings.count:
+            return self._first
+        best, self._best, self._first = self._best or self._first, {}, {}
+        return best
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The best attempt so far, for a checkpoint."""
+        return self._best
+
+    def to_json(self) -> dict[str, Any]:
+        """The rest of its state."""
+        least = self._least if math.isfinite(self._least) else None
+        return {
+            "number": self._number,
+            "began": self.began,
+            "least": least,
+            "sum": self._sum,
+            "looks": self._looks,
+        }
+
+    def load(self, arrays: Mapping[str, np.ndarray], data: Mapping[str, Any]) -> None:
+        """Inverse of `to_arrays` and `to_json`. Raises KeyError, TypeError or ValueError for other
+        data."""
+        self._best = dict(arrays)
+        self._least = math.inf if data["least"] is None else float(data["least"])
+        self._number, self._looks = int(data["number"]), int(data["looks"])
+        self._sum, self.began = float(data["sum"]), int(data["began"])
