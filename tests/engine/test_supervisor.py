@@ -156,13 +156,15 @@ def test_where_no_worker_can_be_started_the_stage_fails(tmp_path: Path) -> None:
     assert stand.states_of("ingest") == ["waiting", "failed", "failed", "done"]
 
 
+async def full_once(worker: FakeWorker, order: RunStage) -> StageEnd:
+    """The disk is full when matching runs for the first time."""
+    if worker.stand.order_of_stages.count("matching") == 1:
+        return StageEnd(stage="matching", state="full", why="x could not be written")
+    return worker.done(order)
+
+
 def test_a_full_disk_pauses_until_resumed(tmp_path: Path) -> None:
     async def acts(stand: Stand) -> None:
-        async def full_once(worker: FakeWorker, order: RunStage) -> StageEnd:
-            if stand.order_of_stages.count("matching") == 1:
-                return StageEnd(stage="matching", state="full", why="x could not be written")
-            return worker.done(order)
-
         stand.scripts["matching"] = full_once
         await stand.until("paused")
         assert (await stand.command("resume")).ok
@@ -183,11 +185,6 @@ def test_a_pause_on_a_full_disk_is_the_users_from_then_on(
     monkeypatch.setattr(disk_room, "SECONDS_BETWEEN_LOOKS", 0.05)
 
     async def acts(stand: Stand) -> None:
-        async def full_once(worker: FakeWorker, order: RunStage) -> StageEnd:
-            if stand.order_of_stages.count("matching") == 1:
-                return StageEnd(stage="matching", state="full", why="x could not be written")
-            return worker.done(order)
-
         stand.scripts["matching"] = full_once
         await stand.until("paused")
         assert (await stand.command("pause")).message.startswith("The run stays")
@@ -223,11 +220,6 @@ def test_room_on_the_disk_resumes_by_itself(
     monkeypatch.setattr(disk_room, "SECONDS_BETWEEN_LOOKS", 0.01)
 
     async def acts(stand: Stand) -> None:
-        async def full_once(worker: FakeWorker, order: RunStage) -> StageEnd:
-            if stand.order_of_stages.count("matching") == 1:
-                return StageEnd(stage="matching", state="full", why="x could not be written")
-            return worker.done(order)
-
         stand.scripts["matching"] = full_once
 
     assert play(tmp_path, acts).states_of_run()[-1] == "done"
