@@ -51,9 +51,9 @@ class Trials:
     """
 
     def __init__(self, beginnings: Beginnings, first: Mapping[str, np.ndarray]) -> None:
-        """first: the state that every attempt begins with."""
+        """first: the state that every attempt begins with; unused without a choice."""
         self._beginnings = beginnings
-        self._first = dict(first) if beginnings.count > 1 else {}
+        self._first = dict(first)
         self._best: dict[str, np.ndarray] = {}
         self._least = math.inf
         self._number = 0 if beginnings.count > 1 else beginnings.count

@@ -58,8 +58,8 @@ class Objective:
     ) -> Slope:
         """Add the gradient for about `rays` pixels to that of all parameters.
 
-        progress: share of the training that is over. curved: whether the curvature is wanted.
-        generator: on the model's device.
+        progress: share of the training after its beginnings that is over. curved: whether the
+        curvature is wanted. generator: on the model's device.
         """
         cameras = self._model.cameras
         images = self._choose_images(settings.images, rays, generator)

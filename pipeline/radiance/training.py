@@ -112,7 +112,8 @@ class Trainer:
         self._seen = (math.nan, math.nan, math.nan)
         self._rays_per_s = 0.0
         self._pose_change = (0.0, 0.0)
-        self._trials = Trials(self.settings.beginnings, self._arrays())
+        begun = self.settings.beginnings
+        self._trials = Trials(begun, self._arrays() if begun.count > 1 else {})
         self.model.alpha = self.alpha
         if doubt := setup.doubt(self.settings.refine_poses):
             warn(doubt)
