@@ -7,13 +7,16 @@ from torch import Tensor, nn
 
 from pipeline.radiance.rendering import DepthRange, Rays
 
+_SHELL = 0.5  # its thickness, in half sides of the box: most of a grid's nodes lie in the box
+
 
 class Contraction(nn.Module):
     """Leaves a box as it is and draws all that lies outside into a shell around it: infinity comes
-    to lie on a box of twice the size.
+    to lie on a box of one and a half times the size.
 
     Source: Barron et al., "Mip-NeRF 360", CVPR 2022, equation 10, with the largest coordinate in
-    the place of the length, so that a box, not a ball, stays as it is.
+    the place of the length, so that a box, not a ball, stays as it is; and with a thinner shell,
+    which nearness enters with the power that leaves the slope continuous at the box.
     """
 
     center: Tensor
@@ -28,13 +31,15 @@ class Contraction(nn.Module):
     @property
     def reach(self) -> Tensor:
         """(2, 3) corners of the box that all contracted points lie in."""
-        return torch.stack([self.center - 2 * self.half_size, self.center + 2 * self.half_size])
+        reach = (1.0 + _SHELL) * self.half_size
+        return torch.stack([self.center - reach, self.center + reach])
 
     def forward(self, points: Tensor) -> Tensor:
         """Contracted points, (N, 3) to (N, 3)."""
         offsets = points - self.center
         farness = (offsets / self.half_size).abs().amax(-1, keepdim=True).clamp(min=1.0)
-        return self.center + offsets * ((2.0 - 1.0 / farness) / farness)
+        drawn = 1.0 + _SHELL * (1.0 - farness ** (-1.0 / _SHELL))
+        return self.center + offsets * (drawn / farness)
 
     def crossings(self, rays: Rays, within: DepthRange) -> tuple[Tensor, Tensor]:
         """Depths (N,), within a range, where rays enter and leave the box itself; those that miss

@@ -51,6 +51,7 @@ class Course:
         trainer, control = self.trainer, self._control
         previews = PreviewTimes(time.monotonic())
         told: Figures | None = None
+        yield Metric("bands", trainer.model.bands, trainer.step_number)
         while True:
             self._heed_changes()
             if trainer.done:

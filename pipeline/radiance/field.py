@@ -38,5 +38,17 @@ class Field(nn.Module):
         """Share of a ray's samples that is worth taking at alpha."""
         return 1.0
 
+    def recent_density(self, points: Tensor) -> Tensor:
+        """About the density (N,) at points (N, 3), cheaply, as it was at the last `refresh`; a
+        field that does not keep it tells 0 of all."""
+        return points.new_zeros(len(points))
+
     def refresh(self, alpha: float) -> None:
         """Renew what was derived from the parameters; training calls it now and then."""
+
+    def resist_roughness(self, weight: float, turn: int) -> None:
+        """Add the gradient of `weight` times the field's roughness to that of the parameters.
+
+        What few photographs see is not decided by them. turn: counts the calls; a field may treat
+        another part of itself in each. A field that has no measure of it adds nothing.
+        """

@@ -17,8 +17,8 @@ from pipeline.radiance.devices import bfloat16_pays
 from pipeline.radiance.field import Field
 from pipeline.radiance.fields import FieldShape, make_field, shape_from_json, shape_to_json
 from pipeline.radiance.perspective import Perspective
-from pipeline.radiance.rendering import Rays, Rendered, composite, stratified_shares
-from pipeline.radiance.sampling import importance_shares
+from pipeline.radiance.rendering import Rays, Rendered, composite, sample_weights, stratified_shares
+from pipeline.radiance.sampling import importance_shares, widened
 from pipeline.radiance.setup import Setup
 
 _FORMAT = 1
@@ -31,13 +31,15 @@ class ModelShape:
 
     field: of each network. samples: on a ray. fine_samples: more, where the first field found
     something, for a second field; 0: there is no second one. exposure: whether photographs have
-    gains of their own.
+    gains of their own. looks: places on a ray that tell where it was dense when the field was last
+    refreshed, and `samples` are drawn there; 0: they are spread evenly.
     """
 
     field: FieldShape
     samples: int
     fine_samples: int = 0
     exposure: bool = False
+    looks: int = 0
 
 
 class RadianceModel(nn.Module):
@@ -95,8 +97,7 @@ class RadianceModel(nn.Module):
         generator: torch.Generator | None = None,
     ) -> tuple[Rendered, ...]:
         """As `render`, but what each of the fields makes of the rays, the coarse one first."""
-        samples = max(round(self._field(0).sample_share(alpha) * self.shape.samples), 2)
-        shares = stratified_shares(len(rays.origins), samples, self.device, generator)
+        shares = self._shares(rays, alpha, generator)
         passes = [self._pass(self._field(0), rays, shares, alpha)]
         if self.shape.fine_samples:
             more = importance_shares(shares, passes[0].weights, self.shape.fine_samples, generator)
@@ -131,6 +132,7 @@ class RadianceModel(nn.Module):
             "samples": self.shape.samples,
             "fine_samples": self.shape.fine_samples,
             "exposure": self.shape.exposure,
+            "looks": self.shape.looks,
         }
         data = {
             "format": _FORMAT,
@@ -202,6 +204,21 @@ class RadianceModel(nn.Module):
             density.view(shape), rgb.view(*shape, 3), depths, lengths, self.background(), ends
         )
 
+    def _shares(self, rays: Rays, alpha: float, generator: torch.Generator | None) -> Tensor:
+        """Shares (N, S) of the depth range, ascending, where the first field is asked."""
+        count, field = len(rays.origins), self._field(0)
+        if not self.shape.looks:
+            samples = max(round(field.sample_share(alpha) * self.shape.samples), 2)
+            return stratified_shares(count, samples, self.device, generator)
+        with torch.no_grad():
+            shares = stratified_shares(count, self.shape.looks, self.device, generator)
+            depths, ends = self._depths(rays, shares)
+            points = rays.origins[:, None] + rays.directions[:, None] * depths[..., None]
+            density = self._recent_density(field, points.flatten(0, 1)).view_as(shares)
+            lengths = rays.directions.norm(dim=-1)
+            weights = sample_weights(density, depths, lengths, ends)
+            return importance_shares(shares, widened(weights), self.shape.samples, generator)
+
     def _depths(self, rays: Rays, shares: Tensor) -> tuple[Tensor, Tensor | None]:
         """Depths (N, S) of shares, and (N,) where the last sample's interval ends; None: nowhere.
 
@@ -229,6 +246,13 @@ class RadianceModel(nn.Module):
         found = self._evaluate(field, points[kept], directions[kept], alpha)
         density, rgb = points.new_zeros(len(points)), points.new_zeros(len(points), 3)
         return density.index_copy(0, kept, found[0]), rgb.index_copy(0, kept, found[1])
+
+    def _recent_density(self, field: Field, points: Tensor) -> Tensor:
+        """As `_query`, of the density that the field remembers."""
+        density = field.recent_density(self.contraction(points))
+        if isinstance(self.contraction, Perspective):
+            return density * self.contraction.nearness(points).squeeze(-1).square()
+        return density * self.contraction.inside(points) if self.setup.bounded else density
 
     def _evaluate(
         self, field: Field, points: Tensor, directions: Tensor, alpha: float

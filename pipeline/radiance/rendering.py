@@ -83,13 +83,20 @@ def composite(
     directions. background: (3,) or (N, 3) colour behind everything; None: black. ends: (N,)
     depths where the last samples' intervals end; None: they have no end.
     """
-    steps = depths.diff(dim=-1)
-    last = torch.full_like(depths[:, :1], 1e10) if ends is None else ends[:, None] - depths[:, -1:]
-    optical = density * torch.cat([steps, last], dim=-1) * lengths[:, None]
-    through = torch.cat([torch.zeros_like(last), optical[:, :-1]], dim=-1).cumsum(-1)
-    weights = torch.exp(-through) * -torch.expm1(-optical)
+    weights = sample_weights(density, depths, lengths, ends)
     opacity = weights.sum(-1)
     seen = (weights[..., None] * rgb).sum(-2)
     if background is not None:
         seen = seen + (1.0 - opacity)[:, None] * background
     return Rendered(seen, (weights * depths).sum(-1), opacity, weights, depths)
+
+
+def sample_weights(
+    density: Tensor, depths: Tensor, lengths: Tensor, ends: Tensor | None = None
+) -> Tensor:
+    """What each sample contributes to its ray, (N, S); the arguments are those of `composite`."""
+    steps = depths.diff(dim=-1)
+    last = torch.full_like(depths[:, :1], 1e10) if ends is None else ends[:, None] - depths[:, -1:]
+    optical = density * torch.cat([steps, last], dim=-1) * lengths[:, None]
+    through = torch.cat([torch.zeros_like(last), optical[:, :-1]], dim=-1).cumsum(-1)
+    return torch.exp(-through) * -torch.expm1(-optical)

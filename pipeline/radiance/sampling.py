@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+_EVERYWHERE = 0.005  # least weight of a sample: what has become dense since is found, too
 
 
 def importance_shares(
@@ -33,3 +36,13 @@ def importance_shares(
     part = ((wanted - low) / (high - low).clamp(min=1e-12)).clamp(0.0, 1.0)
     start, end = edges.gather(1, above - 1), edges.gather(1, above)
     return start + part * (end - start)
+
+
+def widened(weights: Tensor) -> Tensor:
+    """Weights (N, S) of samples for a later, denser pass: those of their neighbours if greater, and
+    never nothing, since what was found between few samples may lie a little beside them.
+
+    Source: the blurring of weights in Barron et al., "Mip-NeRF", ICCV 2021, section 3.1.
+    """
+    greatest = F.max_pool1d(weights[:, None], 3, 1, 1)[:, 0]
+    return greatest + _EVERYWHERE

@@ -40,12 +40,14 @@ class Settings:
     pose_solver: what moves the poses, from the share `pose_start` of the training, or of each of
     its beginnings, on; pose_damping and stiff_turns: of its Gauss-Newton steps, see `Curvature`;
     relocate_at: shares of the training at which cameras that are lost are looked for; depth_start:
-    bands that are open before cameras move along their axes. Exactly one of steps and minutes is
+    bands that are open before cameras move along their axes; smoothness: weight of the field's
+    roughness in the loss. Exactly one of steps and minutes is
     given.
     """
 
     preset: Preset
     field: FieldShape
+    looks: int
     samples: int
     fine_samples: int
     encoding: Literal["coarse-to-fine", "full", "none"]
@@ -69,6 +71,7 @@ class Settings:
     alpha_start: float
     c2f_start: float
     c2f_end: float
+    smoothness: float
     track_weight: float
     seed: int
 
@@ -90,7 +93,7 @@ class Settings:
     @property
     def model_shape(self) -> ModelShape:
         """What the model is built like."""
-        return ModelShape(self.field, self.samples, self.fine_samples, self.exposure)
+        return ModelShape(self.field, self.samples, self.fine_samples, self.exposure, self.looks)
 
 
 def preset_for(config: RadianceConfig, device: torch.device) -> Preset:
@@ -150,6 +153,12 @@ class _Scene:
     mapped: bool
     bounded: bool
 
+    @property
+    def compact(self) -> bool:
+        """Whether few nodes do: no surroundings are to be held, or what is seen in one direction
+        is held as it is seen."""
+        return self.bounded or self.one_way
+
     @staticmethod
     def of(problem: Problem) -> _Scene:
         inverse, bounded = problem.depth_range.inverse, problem.bounded
@@ -163,6 +172,7 @@ def _published(scene: _Scene) -> Settings:
     return Settings(
         preset="barf",
         field=MlpShape(),
+        looks=0,
         samples=128,
         fine_samples=0,
         encoding="coarse-to-fine",
@@ -186,6 +196,7 @@ def _published(scene: _Scene) -> Settings:
         alpha_start=0.0,
         c2f_start=0.1,
         c2f_end=0.5,
+        smoothness=0.0,
         track_weight=0.0,
         seed=0,
     )
@@ -197,10 +208,10 @@ def _fast(scene: _Scene) -> Settings:
     Lost cameras are looked for where many lie around a scene; poses that mapping found need no
     coarse start: it would only move them to and fro.
     """
-    return replace(
+    settings = replace(
         _published(scene),
         preset="barf-fast",
-        field=GridShape(resolution=160 if scene.bounded or scene.one_way else 224),
+        field=GridShape(160),
         exposure=True,
         samples=192,
         steps=6000,
@@ -220,15 +231,21 @@ def _fast(scene: _Scene) -> Settings:
         c2f_end=0.75 if scene.one_way else 0.6,
         track_weight=1.0,
     )
+    return settings if scene.compact else _in_detail(settings, GridShape(160, details=2), 192, 96)
 
 
 def _small(scene: _Scene) -> Settings:
     """The same in a size that two CPU cores can bear."""
+    steps = 6000 if scene.one_way else 1500 if scene.compact else 2000
+    settings = replace(_fast(scene), preset="barf-cpu", steps=steps, rays=2048)
+    if scene.compact:
+        return replace(settings, field=GridShape(64), samples=96)
+    return _in_detail(settings, GridShape(96, details=2), 96, 48)
+
+
+def _in_detail(settings: Settings, field: GridShape, looks: int, samples: int) -> Settings:
+    """For a scene with surroundings: finer grids, looked at where they are dense, and kept smooth
+    where few photographs decide."""
     return replace(
-        _fast(scene),
-        preset="barf-cpu",
-        field=GridShape(resolution=64 if scene.bounded or scene.one_way else 160),
-        samples=96,
-        steps=6000 if scene.one_way else 1500,
-        rays=2048,
+        settings, field=field, looks=looks, samples=samples, c2f_end=0.5, smoothness=0.05
     )

@@ -258,6 +258,8 @@ class Trainer:
     def _descend(self, field_rate: float, pose_rate: float) -> int:
         """One step along the gradient; returns how many rays it took."""
         slope = self._slope()
+        if self.settings.smoothness > 0.0:
+            self.model.field.resist_roughness(self.settings.smoothness, self.step_number)
         share = self.settings.beginnings.share(self.progress)
         if self.settings.refine_poses and share >= self.settings.pose_start:
             cameras = self.model.cameras

@@ -165,11 +165,98 @@ def test_occupancy_keeps_everything_until_it_is_told() -> None:
     assert occupancy.kept(inside).tolist() == [1]
 
 
+def test_a_cell_remembers_its_density_and_not_that_of_its_neighbours() -> None:
+    """What is kept reaches further than what is dense: a surface must not seem to begin before it
+    does."""
+    occupancy = Occupancy([4, 5, 6])
+    places = torch.cat(list(occupancy.layers()))
+    assert not occupancy.density_at(places).any()
+    density = torch.arange(120.0).view(6, 5, 4)
+    occupancy.update(density)
+    assert torch.allclose(occupancy.density_at(places), density.flatten(), atol=1e-3)
+    alone = torch.zeros(6, 5, 4)
+    alone[3, 2, 1] = 50.0
+    occupancy.update(alone)
+    assert torch.allclose(occupancy.density_at(places), alone.flatten(), atol=1e-3)
+    assert int(occupancy.occupied.sum()) == 27
+
+
+DETAILED = GridShape(resolution=12, details=2)
+
+
+def detailed_field() -> GridField:
+    """A field whose finer grids hold something, too."""
+    field = rough_field(shape=DETAILED)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for finer in field.details:
+            finer.copy_(0.5 * torch.randn(finer.shape, generator=generator))
+    return field
+
+
+def test_finer_grids_enter_once_the_smooth_one_is_whole() -> None:
+    """Each adds its values with the weight of its band (BARF, equation 14)."""
+    field = detailed_field().double()
+    plain = GridField(GridShape(resolution=12), REACH, bounded=False).double()
+    with torch.no_grad():
+        plain.values.copy_(field.values)
+    assert (plain.bands, field.bands) == (2, 4)
+    at = (places(50).double() - field.center) / field.half_size
+    with torch.no_grad():
+        for alpha in (0.5, 2.0):
+            assert torch.equal(field.at(at, alpha)[1], plain.at(at, alpha)[1])
+        logits = [torch.logit(field.at(at, alpha)[1]) / 4.0 for alpha in (2.0, 2.5, 3.0, 4.0, 5.0)]
+    first, second = logits[2] - logits[0], logits[3] - logits[2]
+    assert torch.allclose(logits[1] - logits[0], 0.5 * first, atol=1e-6)  # (1 - cos(pi / 2)) / 2
+    assert float(first.abs().mean()) > 0.1 and float(second.abs().mean()) > 0.1
+    assert torch.equal(logits[3], logits[4])
+    assert [tuple(finer.shape) for finer in field.details] == [(4, 18, 16, 24), (4, 36, 32, 48)]
+
+
+def test_blur_halves_with_every_finer_grid_too() -> None:
+    field = detailed_field()
+    blurs = [field.blur_at(float(alpha)) for alpha in range(field.bands + 1)]
+    assert all(a == pytest.approx(2 * b) for a, b in itertools.pairwise(blurs))
+
+
+def test_the_remembered_density_is_that_of_all_grids_together() -> None:
+    field = detailed_field()
+    alpha = float(field.bands)
+    lattice = torch.cat(list(field.occupancy.layers()))
+    points = field.center + lattice * field.half_size
+    assert not field.recent_density(points).any()
+    field.refresh(alpha)
+    with torch.no_grad():
+        density, _ = field.at(lattice, alpha)
+    assert float(density.max()) > 5.0
+    assert torch.allclose(field.recent_density(points), density, rtol=1e-3, atol=1e-3)
+
+
+def test_roughness_is_resisted_by_the_gradient_of_its_squared_differences() -> None:
+    """Ten turns together add what autograd says of the whole; a grid that did not take part in the
+    loss is left alone."""
+    field = detailed_field().double()
+    values, other = field.details[0], field.details[1]
+    parts = [values.diff(dim=axis).square().sum() for axis in (1, 2, 3)]
+    (wanted,) = torch.autograd.grad(0.3 * sum(parts) / values[0].numel(), values)
+    values.grad = torch.zeros_like(values)
+    for turn in range(10):
+        field.resist_roughness(0.3, turn)
+    # Rows and columns of the planes where two slabs meet count in both.
+    whole = [z for z in range(18) if z not in (n * 18 // 10 for n in range(1, 10))]
+    found = values.grad[:, whole] / 10.0
+    inner = (found - wanted[:, whole]).abs() < 1e-12
+    assert inner.all() and float(found.abs().max()) > 1e-4
+    assert other.grad is None
+
+
 def test_shapes_survive_as_plain_data() -> None:
     generator = torch.Generator().manual_seed(0)
     shape = shape_from_json(shape_to_json(GridShape(resolution=20, blur=0.2)))
     assert shape == GridShape(resolution=20, blur=0.2)
     field = make_field(shape, REACH, True, generator)
     assert isinstance(field, Field) and field.bands == 2
-    with pytest.raises(ValueError, match="no grid"):
-        GridShape(resolution=1)
+    assert shape_from_json(shape_to_json(DETAILED)) == DETAILED
+    for impossible in ({"resolution": 1}, {"blur": 1.0}, {"details": 5}):
+        with pytest.raises(ValueError, match="no grid"):
+            GridShape(**impossible)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pipeline.array_files import encode_arrays, read_arrays
 from pipeline.radiance import model as model_module
+from pipeline.radiance.grid import GridField, GridShape
 from pipeline.radiance.mlp import MlpField, MlpShape
 from pipeline.radiance.model import ModelShape, RadianceModel
 from pipeline.radiance.problem import Problem
@@ -97,6 +98,34 @@ def test_saved_and_loaded_it_renders_the_same_bits(problem: Problem, tmp_path: P
             )
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
         assert torch.isfinite(one.rgb).all() and float(one.rgb.detach().std()) > 0.0
+
+
+def test_samples_lie_where_the_field_was_dense_when_it_was_last_looked_at(
+    problem: Problem, tmp_path: Path
+) -> None:
+    """A wall: at first samples are spread evenly, then most lie at it, and a loaded model's too."""
+    shape = ModelShape(GridShape(resolution=16, details=1), samples=16, looks=32)
+    model = model_of(replace(problem, bounded=False), shape)
+    field = model.field
+    assert isinstance(field, GridField)
+    with torch.no_grad():
+        field.values.fill_(-1.0)
+        field.values[0, 8:] = 2.0
+        model.cameras.corrections.zero_()
+    _, rays = rays_of(model)
+
+    def near_surface(model: RadianceModel) -> float:
+        with torch.no_grad():
+            seen = model.render(rays, None, float(field.bands))
+        return float(((seen.depths - seen.depth[:, None]).abs() < 0.4).float().mean())
+
+    spread = near_surface(model)
+    field.refresh(float(field.bands))
+    gathered = near_surface(model)
+    assert gathered > 2.0 * spread > 0.0
+    path = tmp_path / "model.arrays"
+    path.write_bytes(b"".join(encode_arrays(model.to_arrays())))
+    assert near_surface(RadianceModel.from_arrays(read_arrays(path), CPU)) == gathered
 
 
 def test_arrays_that_are_not_a_model_are_refused_with_a_reason(problem: Problem) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.radiance.contraction import Contraction
 from pipeline.radiance.rendering import DepthRange, composite, stratified_shares
-from pipeline.radiance.sampling import importance_shares
+from pipeline.radiance.sampling import importance_shares, widened
 
 CPU = torch.device("cpu")
 
@@ -116,7 +116,15 @@ def test_a_ray_that_saw_nothing_is_sampled_evenly() -> None:
     assert torch.allclose(drawn, torch.tensor([0.125, 0.375, 0.625, 0.875]).expand(3, 4), atol=1e-5)
 
 
-def test_contraction_keeps_the_box_and_draws_infinity_to_twice_its_size() -> None:
+def test_a_pass_for_a_denser_one_looks_beside_what_it_found_and_a_little_everywhere() -> None:
+    weights = torch.zeros(1, 6)
+    weights[0, 3] = 0.8
+    wide = widened(weights)[0]
+    assert wide[2:5].tolist() == pytest.approx([0.805] * 3)
+    assert wide[[0, 1, 5]].tolist() == pytest.approx([0.005] * 3)
+
+
+def test_contraction_keeps_the_box_and_draws_infinity_close() -> None:
     box = torch.tensor([[-1.0, -2.0, 0.0], [3.0, 2.0, 1.0]])
     contraction = Contraction(box)
     inside = box[0] + torch.rand(50, 3, generator=torch.Generator().manual_seed(0)) * (
@@ -126,12 +134,12 @@ def test_contraction_keeps_the_box_and_draws_infinity_to_twice_its_size() -> Non
     assert contraction.inside(inside).all()
     far = torch.tensor([[5.0, 0.0, 0.5], [1e8, 0.0, 0.5], [1.0, 0.0, -1e8]])
     drawn = contraction(far)
-    # (5 - 1) / 2 = 2 half sizes away: 2 - 1/2 of them.
-    assert drawn[0].tolist() == pytest.approx([1.0 + 2.0 * 1.5, 0.0, 0.5])
-    assert drawn[1].tolist() == pytest.approx([5.0, 0.0, 0.5], abs=1e-5)
-    assert drawn[2].tolist() == pytest.approx([1.0, 0.0, -0.5], abs=1e-5)
+    # (5 - 1) / 2 = 2 half sizes away: 1.5 - 0.5 / 2^2 of them.
+    assert drawn[0].tolist() == pytest.approx([1.0 + 2.0 * 1.375, 0.0, 0.5])
+    assert drawn[1].tolist() == pytest.approx([4.0, 0.0, 0.5], abs=1e-5)
+    assert drawn[2].tolist() == pytest.approx([1.0, 0.0, -0.25], abs=1e-5)
     assert not contraction.inside(far).any()
-    assert contraction.reach.tolist() == [[-3.0, -4.0, -0.5], [5.0, 4.0, 1.5]]
+    assert contraction.reach.tolist() == [[-2.0, -3.0, -0.25], [4.0, 3.0, 1.25]]
 
 
 def test_contraction_has_the_gradient_of_finite_differences() -> None:
@@ -142,3 +150,8 @@ def test_contraction_has_the_gradient_of_finite_differences() -> None:
         requires_grad=True,
     )
     assert torch.autograd.gradcheck(contraction, (points,))
+    at_the_side = torch.tensor(
+        [[3.0 - 1e-4, 0.0, 0.5], [3.0, 0.0, 0.5], [3.0 + 1e-4, 0.0, 0.5]], dtype=torch.float64
+    )
+    slopes = contraction(at_the_side)[:, 0].diff() / 1e-4
+    assert slopes.tolist() == pytest.approx([1.0, 1.0], abs=2e-4)
