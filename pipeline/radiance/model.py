@@ -21,7 +21,7 @@ from pipeline.radiance.rendering import Rays, Rendered, composite, sample_weight
 from pipeline.radiance.sampling import importance_shares, widened
 from pipeline.radiance.setup import Setup
 
-_FORMAT = 1
+_FORMAT = 2
 _DATA = "model.json"  # an array that holds the plain data as text
 
 

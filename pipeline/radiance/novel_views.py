@@ -98,7 +98,7 @@ def open_model(arrays: Mapping[str, np.ndarray]) -> RadianceModel:
         raise PipelineError(
             "Damaged radiance field",
             f"The field cannot be used: {error}.",
-            "Run the stage radiance again.",
+            "Remove radiance/field.arrays from the run and start it again: it is made anew.",
         ) from error
 
 

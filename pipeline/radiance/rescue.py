@@ -77,6 +77,8 @@ def rescue(
     The pose is fitted to the view's pixels with the field frozen, first with little detail. It is
     accepted where the field then shows the view about as well as those whose poses are known.
     """
+    if view.shows_nothing:
+        return Rescued(view.name, None, -np.inf, "not looked for: its mask covers all of it")
     best_pose, best_psnr = None, -np.inf
     for start in starts:
         pose = start

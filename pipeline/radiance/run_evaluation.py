@@ -62,7 +62,9 @@ class _Field:
             self.model = RadianceModel.from_arrays(products.field.arrays, choose_device("auto"))
         except ValueError as error:
             raise PipelineError(
-                "Damaged radiance field", f"{error}.", "Start the run again: it is made anew."
+                "Damaged radiance field",
+                f"The field cannot be used: {error}.",
+                "Remove radiance/field.arrays from the run and start it again: it is made anew.",
             ) from error
         self.names = self.model.setup.names
         self.poses = poses_of(self.model.cameras)

@@ -26,6 +26,7 @@ from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Control, run_items
 
 FEWEST_VIEWS = 3  # to train on; held-out photographs come after them
+_CUT_OUT = 0.01  # least share of a picture that is transparent where it is cut out
 HELD_OUT_TRACKS = 0.1
 _MASKED_BELOW = 0.5  # share of a pixel that the mask lets through
 _EMPTY = ("white", "black")  # backgrounds before which nothing but the scene is
@@ -84,12 +85,7 @@ def mapped_scene(
         for i in numbers
     ]
     views = yield from _read_views(tasks, control)
-    usable = []
-    for number, view in enumerate(views):
-        if view.mask is not None and not view.mask.any():
-            yield Warned("is left out: its mask covers all of it", view.name)
-        else:
-            usable.append(number)
+    usable = yield from _usable(views)
     if len(usable) < 2:
         return NoScene(f"{len(usable)} photographs with a pose; one alone shows no depth")
     kept, why = held_out(len(usable), config.holdout)
@@ -124,18 +120,20 @@ def unposed_scene(
     """The scene of photographs without poses: all begin at the identity. As `mapped_scene`."""
     tasks = [ViewTask(p, photos.cameras[p.camera], size_px) for p in photos.photos]
     views = yield from _read_views(tasks, control)
-    if len(views) < 2:
-        return NoScene(f"{len(views)} photographs; one alone shows no depth")
+    usable = yield from _usable(views)
+    if len(usable) < 2:
+        return NoScene(f"{len(usable)} photographs; one alone shows no depth")
     if not all(photos.cameras[photo.camera].has_focal_prior for photo in photos.photos):
         yield Warned(
             "the focal length is a guess; --intrinsics gives it, radiance.refine_focal=true lets "
             "it follow the photographs",
             "radiance.refine_focal",
         )
-    kept, why = held_out(len(views), config.holdout)
+    chosen, why = held_out(len(usable), config.holdout)
     if why:
         yield Warned(why, "radiance.holdout")
-    train = [n for n in range(len(views)) if n not in set(kept)]
+    kept = [usable[n] for n in chosen]
+    train = [n for n in usable if n not in set(kept)]
     frame = frame_of_unknown(views[train[0]].camera)
     background = _background(config, [tasks[n].photo for n in train])
     problem = Problem(
@@ -276,15 +274,29 @@ def _frame(model: SparseModel, images: Sequence[int]) -> SceneFrame:
     return frame_of_points(points.xyz_world, poses, seen)
 
 
+def _usable(views: Sequence[View]) -> Generator[Record, None, list[int]]:
+    """The numbers of the views that show something; warns of the others."""
+    usable = []
+    for number, view in enumerate(views):
+        if view.shows_nothing:
+            yield Warned("is left out: its mask covers all of it", view.name)
+        else:
+            usable.append(number)
+    return usable
+
+
 def _background(config: RadianceConfig, photos: Sequence[Photo]) -> Background:
-    """What lies behind everything: nothing but white where photographs are cut out of their
+    """What lies behind everything: nothing but white where most photographs are cut out of their
     surroundings, else surroundings without an end."""
     if config.background != "auto":
         return config.background
-    return "white" if any(_is_transparent(photo.path) for photo in photos) else "none"
+    return "white" if 2 * sum(_is_cut_out(photo.path) for photo in photos) > len(photos) else "none"
 
 
-def _is_transparent(path: Path) -> bool:
-    """Whether a picture may have transparent parts, by its header."""
+def _is_cut_out(path: Path) -> bool:
+    """Whether parts of a picture are transparent; many that have an alpha channel are opaque."""
     with Image.open(path) as image:
-        return "A" in image.getbands() or "transparency" in image.info
+        if "A" not in image.getbands() and "transparency" not in image.info:
+            return False
+        shares = image.convert("RGBA").getchannel("A").histogram()
+        return sum(shares[:128]) > _CUT_OUT * sum(shares)

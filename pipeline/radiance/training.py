@@ -30,7 +30,7 @@ from pipeline.radiance.views import views_of
 from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Checkpoint
 
-_FORMAT = 1
+_FORMAT = 2
 _KEEP_EVERY = 100  # steps between the states that a failure can go back to
 _MOST_FAILURES = 5
 _FEWEST_RAYS = 16

@@ -40,6 +40,11 @@ class View:
         if self.mask is not None and self.mask.shape != (height, width):
             raise ValueError(f"the mask of {self.name} has another size than the photograph")
 
+    @property
+    def shows_nothing(self) -> bool:
+        """Whether the mask leaves no pixel that counts."""
+        return self.mask is not None and not bool(self.mask.any())
+
 
 class Samples(NamedTuple):
     """Some pixels: images (N,), pixels (N, 2) with corner origin, rgb (N, 3) in [0, 1]."""

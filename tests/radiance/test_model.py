@@ -137,7 +137,7 @@ def test_arrays_that_are_not_a_model_are_refused_with_a_reason(problem: Problem)
     cases = {
         "no model.json": {k: v for k, v in arrays.items() if k != "model.json"},
         weight: {k: v for k, v in arrays.items() if k != weight},
-        "version 7": {**arrays, "model.json": _bytes(text.replace('"format": 1', '"format": 7'))},
+        "version 7": {**arrays, "model.json": _bytes(text.replace('"format": 2', '"format": 7'))},
         "kind 'cloud'": {**arrays, "model.json": _bytes(text.replace('"mlp"', '"cloud"'))},
         "lacks 'setup'": {**arrays, "model.json": _bytes(text.replace('"setup"', '"sitting"'))},
         "Expecting": {**arrays, "model.json": _bytes(text[: len(text) // 2] + "}")},

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pipeline.errors import PipelineError
 from pipeline.radiance import devices
 from pipeline.radiance.devices import choose_device, is_device_lost, is_out_of_memory
+from pipeline.radiance.grid import GridShape
 from pipeline.radiance.mlp import MlpShape
 from pipeline.radiance.rendering import DepthRange
 from pipeline.radiance.settings import Rate, preset_for, resolve, view_size_px
@@ -35,6 +36,18 @@ def test_barf_is_the_published_recipe() -> None:
     assert around.pose_solver == "adam" and around.same_pixels and around.images is None
     assert not around.exposure and around.track_weight == 0.0
     assert around.alpha_at(0.3, 10) == pytest.approx(5.0)
+
+
+def test_surroundings_are_learned_in_detail_and_an_object_alone_in_one_grid() -> None:
+    for preset in ("barf-cpu", "barf-fast"):
+        config = RadianceConfig.model_validate({"preset": preset})
+        alone = resolve(config, CPU, PROBLEM)
+        around = resolve(config, CPU, replace(PROBLEM, bounded=False))
+        assert isinstance(alone.field, GridShape) and isinstance(around.field, GridShape)
+        assert (alone.field.details, alone.looks, alone.smoothness) == (0, 0, 0.0)
+        assert around.field.details == 2 and around.smoothness > 0.0
+        assert around.looks > around.samples > 0
+        assert around.model_shape.looks == around.looks
 
 
 def test_auto_goes_by_the_device_and_sizes_by_the_preset() -> None:

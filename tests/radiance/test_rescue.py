@@ -64,6 +64,12 @@ def test_a_view_of_something_else_is_not_found() -> None:
     assert found.pose is None and "25.0 dB needed" in found.words
 
 
+def test_a_view_that_is_masked_altogether_is_not_looked_for() -> None:
+    hidden = replace(PROBLEM.views[1], mask=np.zeros((20, 24), bool))
+    found = rescue(TRAINED, hidden, [PROBLEM.poses[1]], 25.0, FITTING)
+    assert found.pose is None and "mask covers all" in found.words
+
+
 def test_photographs_begin_at_their_neighbours() -> None:
     names = ["a", "b", "c", "d", "e"]
     posed = {"a": POSES[0], "b": POSES[1], "e": POSES[2]}

@@ -146,9 +146,9 @@ def test_masks_and_transparency(
         mask[:, :500] = 0
         cv2.imwrite(str(tmp_path / f"{n}.png"), mask)
         changed[n] = replace(changed[n], mask=tmp_path / f"{n}.png")
-    clear = np.zeros((750, 1000, 4), np.uint8)
-    cv2.imwrite(str(tmp_path / "clear.png"), clear)
-    changed[3] = replace(changed[3], path=tmp_path / "clear.png")
+    cv2.imwrite(str(tmp_path / "clear.png"), np.zeros((750, 1000, 4), np.uint8))
+    for n in range(3, 8):
+        changed[n] = replace(changed[n], path=tmp_path / "clear.png")
     masked = replace(photos, photos=tuple(changed))
     scene, words = told(mapped_scene(masked, (MODEL,), CONFIG, SIZE_PX, control))
     assert isinstance(scene, Scene)
@@ -163,6 +163,35 @@ def test_masks_and_transparency(
     assert (views["03.png"].rgb == 255).all()
     plain = scene_of(photos, MODEL, control)
     assert plain.problem.background == "none" and not plain.problem.bounded
+
+
+def test_an_alpha_channel_alone_makes_no_white_background(
+    photos: PhotoIndex, control: ForegroundControl, tmp_path: Path
+) -> None:
+    """All photographs opaque in spite of it, but for one."""
+    changed = list(photos.photos)
+    for n, photo in enumerate(photos.photos):
+        rgba = cv2.cvtColor(cv2.imread(str(photo.path)), cv2.COLOR_BGR2BGRA)
+        rgba[:400, :, 3] = 0 if n == 1 else 255
+        cv2.imwrite(str(tmp_path / f"{n}.png"), rgba)
+        changed[n] = replace(photo, path=tmp_path / f"{n}.png")
+    scene = scene_of(replace(photos, photos=tuple(changed)), MODEL, control)
+    assert scene.problem.background == "none" and not scene.problem.bounded
+
+
+def test_masked_photographs_without_poses_are_left_out(
+    photos: PhotoIndex, control: ForegroundControl, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "mask.png"), np.zeros((750, 1000), np.uint8))
+    changed = list(photos.photos)
+    changed[2] = replace(changed[2], mask=tmp_path / "mask.png")
+    masked = replace(photos, photos=tuple(changed))
+    scene, words = told(unposed_scene(masked, CONFIG, SIZE_PX, control))
+    assert isinstance(scene, Scene)
+    assert "02.png: is left out: its mask covers all of it" in words
+    assert 3 not in (*scene.images, *scene.held_out_images)
+    names = [view.name for view in (*scene.problem.views, *scene.problem.held_out)]
+    assert "02.png" not in names and len(names) == 7
 
 
 def test_photographs_of_different_sizes(
