@@ -87,3 +87,33 @@ def strings_as_array(texts: Sequence[str]) -> UInt8s:
 def strings_from_array(array: UInt8s) -> tuple[str, ...]:
     """Inverse of :func:`strings_as_array`."""
     return tuple(json.loads(array.tobytes()))
+
+
+def read_named_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Some of the arrays of a file that may hold many more bytes than these, by name.
+
+    Without the checksum, which is of the whole: for what is only looked at. Raises as
+    `read_arrays`, and DamagedFile where a name is missing.
+    """
+    arrays = {}
+    with path.open("rb") as file:
+        prefix = file.read(_PREFIX.size)
+        if len(prefix) < _PREFIX.size:
+            raise DamagedFile(f"{path} ends after {len(prefix)} bytes")
+        magic, header_size, _ = _PREFIX.unpack(prefix)
+        size = path.stat().st_size
+        if magic != _MAGIC or header_size > size:
+            raise DamagedFile(f"{path} is not what was written")
+        try:
+            entries = json.loads(file.read(header_size))
+            for name in names:
+                dtype, shape, offset = entries[name]
+                kind = np.dtype(dtype)
+                length = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+                if not 0 <= length <= size:
+                    raise ValueError(f"{name} has {length} bytes")
+                file.seek(_PREFIX.size + header_size + offset)
+                arrays[name] = np.frombuffer(file.read(length), kind).reshape(shape)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedFile(f"{path} is not what was written: {error!r}") from error
+    return arrays

@@ -76,17 +76,17 @@ class Warned(Record):
 
 @dataclass(frozen=True)
 class Preview(Record):
-    """A small picture of what a stage has learned so far.
+    """A small picture of what a stage has learned so far, or a sketch (JSON, see `sketches`).
 
-    file: below the run directory; only the newest few are kept. view: the photograph that it is to
-    look like. psnr: how near it comes, in decibels.
+    file: below the run directory; only the newest few are kept. view: the photograph that a picture
+    is to look like. psnr: how near it comes, in decibels.
     """
 
     kind: ClassVar[str] = "preview"
     file: str
-    view: str
-    step: int
-    psnr: float
+    view: str = ""
+    step: int = 0
+    psnr: float | None = None
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,9 @@ class Control(Protocol):
         ...
 
     def keep_preview(self, name: str, picture: bytes) -> str:
-        """Keep a small picture as a file of that name, in place of the oldest of a few; its path
-        below the run directory, "" where there is none. Raises PipelineError where the disk
-        refuses."""
+        """Keep a small picture, or a sketch, as a file of that name, in place of the oldest of a
+        few; its path below the run directory, "" where there is none. Raises PipelineError where
+        the disk refuses."""
         ...
 
     def load_checkpoint(self) -> Checkpoint | None:

@@ -27,6 +27,7 @@ from tui.failures import (
     INTERRUPTED,
     INTERRUPTION,
     STOP,
+    WRONG_USAGE,
     WrongUsage,
     is_of_output,
     show_crash,
@@ -53,11 +54,21 @@ def _show_version(wanted: bool) -> None:
 
 
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Show the version and end."
     ),
 ) -> None:
     """Photographs in; cameras and a sparse model out."""
+    if context.invoked_subcommand is not None:
+        return
+    from tui.commands.home import home
+    from tui.dashboard.start import can_show
+
+    if not can_show():
+        typer.echo(context.get_help())
+        raise typer.Exit(WRONG_USAGE)
+    home()
 
 
 def _open_closed_streams() -> None:
@@ -75,7 +86,7 @@ def build_app() -> typer.Typer:
     """The command line with all its commands."""
     app = typer.Typer(
         name="barfield",
-        no_args_is_help=True,
+        invoke_without_command=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )

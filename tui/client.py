@@ -20,7 +20,9 @@ from pipeline.engine.messages import (
     Answer,
     ConfigAnswer,
     EventsAnswer,
+    LogAnswer,
     Message,
+    MetricAnswer,
     RunView,
 )
 from pipeline.errors import PipelineError
@@ -69,6 +71,15 @@ class EngineClient:
     def config(self) -> ConfigAnswer:
         """The current configuration."""
         return self._get(ConfigAnswer, "/api/config")
+
+    def log(self, stage: str, lines: int) -> LogAnswer:
+        """The last lines of a stage's log."""
+        return self._get(LogAnswer, "/api/log", {"stage": stage, "lines": lines})
+
+    def metric(self, stage: str, name: str, buckets: int) -> MetricAnswer:
+        """A metric over the whole run, in at most that many buckets."""
+        asked = {"stage": stage, "name": name, "buckets": buckets}
+        return self._get(MetricAnswer, "/api/metrics", asked)
 
     def _get(
         self,

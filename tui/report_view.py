@@ -31,7 +31,7 @@ def show_summary(report: Mapping[str, Any], run: Path) -> None:
     """The outcome in a few lines, after a run."""
     out = console()
     if report["complete"]:
-        for line in _outcome(report):
+        for line in outcome(report):
             out.print(Text(line, style="bold"))
     out.print(Text(f"in {report['wall_s']:.1f} s, at most {report['peak_rss_mb']:.0f} MB: {run}"))
     for tip in advice(report):
@@ -42,9 +42,9 @@ def show_report(report: Mapping[str, Any], run: Path) -> None:
     """The whole report: outcome, stages, photographs that are in no model, what to try."""
     out = console()
     out.print(Text(str(run), style="bold"))
-    for line in _outcome(report) if report["complete"] else [_TOO_EARLY]:
+    for line in outcome(report) if report["complete"] else [_TOO_EARLY]:
         out.print(Text(line))
-    out.print(_stage_table(report))
+    out.print(stage_table(report))
     missing = [verdict for verdict in report["verdicts"] if not verdict["registered"]]
     if missing:
         table = Table(title="Photographs in no model", title_justify="left")
@@ -81,7 +81,7 @@ def show_comparison(comparison: Comparison) -> None:
     out.print(photos)
 
 
-def _outcome(report: Mapping[str, Any]) -> list[str]:
+def outcome(report: Mapping[str, Any]) -> list[str]:
     """What came out: of mapping, and of the radiance field, in a line each."""
     lines = [_mapped(report)] if "mapping" in report["seconds"] else []
     if "radiance" in report["seconds"]:
@@ -120,7 +120,8 @@ def _mapped(report: Mapping[str, Any]) -> str:
     )
 
 
-def _stage_table(report: Mapping[str, Any]) -> Table:
+def stage_table(report: Mapping[str, Any]) -> Table:
+    """The stages with their seconds and what each found, a row each."""
     table = Table("stage", "seconds", "found")
     for name, seconds in report["seconds"].items():
         facts = {key: value for key, value in report["stages"][name].items() if key != "state"}

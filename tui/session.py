@@ -33,11 +33,16 @@ _GREETINGS = {
 
 @dataclass(frozen=True)
 class Manner:
-    """How a run is started and watched. port: of its server on 127.0.0.1, None for none."""
+    """How a run is started and watched. port: of its server on 127.0.0.1, None for none.
+
+    dashboard: follow it there instead of in plain lines. pictures: with small ones.
+    """
 
     attachment: Attachment = "follow"
     port: int | None = None
     as_json: bool = False
+    dashboard: bool = False
+    pictures: bool = True
 
 
 def attachment_of(detach: bool | None) -> Attachment:
@@ -45,17 +50,34 @@ def attachment_of(detach: bool | None) -> Attachment:
     return "follow" if detach is None else "leave" if detach else "hold"
 
 
-def run_session(request: RunRequest, manner: Manner) -> None:
-    """Start a run, follow it unless it is to be left, and show what came out.
+def run_session(request: RunRequest, manner: Manner) -> bool:
+    """Start a run, follow it unless it is to be left, and show what came out. Whether it has come
+    to its end; otherwise it goes on.
 
     Raises PipelineError where it failed or no model came out, Stopped where it was stopped.
     """
     started = start_engine(request, tied=manner.attachment == "hold", port=manner.port)
     if manner.attachment == "leave":
         _introduce(started.engine, manner)
-    else:
-        raise_unless_done(_watch(started, manner))
-        show_outcome(started.engine.root, manner.as_json)
+        return False
+    if manner.dashboard and manner.attachment == "follow":
+        return watch_in_dashboard(started.engine.root, pictures=manner.pictures)
+    raise_unless_done(_watch(started, manner))
+    show_outcome(started.engine.root, manner.as_json)
+    return True
+
+
+def watch_in_dashboard(root: Path, *, readonly: bool = False, pictures: bool = True) -> bool:
+    """Show a run in the dashboard until the user leaves, and then what came out, if it had ended.
+    Whether it had. Raises as `run_session`."""
+    from tui.dashboard.start import show_run
+
+    view = show_run(root, readonly=readonly, pictures=pictures)
+    if view is None:
+        return False
+    raise_unless_done(view)
+    show_outcome(root, as_json=False)
+    return True
 
 
 def show_outcome(root: Path, as_json: bool) -> None:

@@ -100,8 +100,8 @@ class StageView(Message):
 
     state: as in StageChanged; `done` of `total` items of `unit` (total null: unknown); `doing` in
     words; rate in items a second and left_s in seconds, null while unknown; seconds: run time so
-    far; why, hint and log: of a failure. preview: file of the newest picture, below the run
-    directory, or "".
+    far; why, hint and log: of a failure. preview: file of the newest picture or sketch, below
+    the run directory, or "".
     """
 
     name: str

@@ -22,6 +22,7 @@ from pipeline.item_refs import FileRef
 from pipeline.photos.masks import read_mask
 from pipeline.photos.reading import read_grey
 from pipeline.products import FeatureSet, Photo, PhotoIndex
+from pipeline.sketches import FeaturesSketch, SketchBook, keypoints_sketch
 from pipeline.stage import Control, FanOut, Inputs, Products, RemoteExecutor, run_items
 
 FEW_KEYPOINTS = 100
@@ -79,6 +80,11 @@ class ExtractFeatures:
                 "features.max_size_px",
             )
         tasks = (_task(photos[i], config) for i in todo)
+        names, book = [photo.name for photo in photos], SketchBook(control)
+
+        def sketch() -> FeaturesSketch:
+            return keypoints_sketch(names, {i: count.kept for i, count in counts.items()})
+
         with _single_threaded_opencv():
             for done in run_items(extract_photo, tasks, control, at_once):
                 i = todo[done.index]
@@ -86,7 +92,9 @@ class ExtractFeatures:
                 counts[i] = _counts_from_array(done.result["counts"])
                 if control.due():
                     yield Progress(len(counts), len(photos), "photos", photos[i].name)
+                    yield from book.draw(len(counts), sketch)
         yield Progress(len(photos), len(photos), "photos")
+        yield from book.draw(len(photos), sketch, last=True)
 
         in_order = [counts[i] for i in range(len(photos))]
         for photo, count in zip(photos, in_order, strict=True):

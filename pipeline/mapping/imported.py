@@ -13,6 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.events import Metric, Progress, Record, Report
 from pipeline.geometry.cameras import Camera
 from pipeline.products import PhotoIndex, Reconstruction, TwoViewGeometries, Verdict
+from pipeline.sketches import MappingSketch, SketchBook
 from pipeline.stage import Checkpoint, Control, Inputs, Products
 
 _ROUNDS = 3
@@ -38,6 +39,7 @@ class ImportPoses:
         from pipeline.formats.posed import PosedPhotos, camera_at_size, match_names
         from pipeline.mapping.adjustment import adjust_points
         from pipeline.mapping.colors import KeypointColors
+        from pipeline.mapping.drawing import ModelDrawing
         from pipeline.mapping.export import sparse_model
         from pipeline.mapping.state import Limits, MapState
         from pipeline.mapping.tracks import build_tracks, keypoints_of
@@ -80,6 +82,11 @@ class ImportPoses:
         if saved is not None:
             state.restore(saved.arrays)
             rounds = cast("int", saved.data["rounds"])
+        drawing, book = ModelDrawing(names), SketchBook(control)
+
+        def sketch() -> MappingSketch:
+            return drawing.of_state(state, config.max_reprojection_error_px, {})
+
         with KeypointColors(photos, keypoints_px, control.executor) as colors:
             while rounds < _ROUNDS:
                 config = control.latest(config, rounds)
@@ -93,7 +100,9 @@ class ImportPoses:
                 control.poll()
                 yield Progress(len(pose_of), len(names), "photographs", "triangulating")
                 yield Metric("points", state.point_count(), rounds)
+                yield from book.draw(rounds, sketch)
             state.update_points(Limits.of(control.latest(config, rounds)))
+            yield from book.draw(rounds, sketch, last=True)
             rgb = {}
             for i in state.registered_images.tolist():
                 control.poll()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipeline.products import (
     TwoViewGeometries,
     Verdict,
 )
+from pipeline.sketches import SketchBook
 from pipeline.stage import Control, Inputs, Products
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class MapIncrementally:
         # numba is imported here and not at the top: only a run that maps pays for it.
         from pipeline.mapping.checkpoint import load_mapper
         from pipeline.mapping.colors import KeypointColors
+        from pipeline.mapping.drawing import ModelDrawing
         from pipeline.mapping.export import sparse_model
         from pipeline.mapping.mapper import Mapper, Scene
         from pipeline.mapping.tracks import build_tracks, keypoints_of
@@ -63,6 +66,8 @@ class MapIncrementally:
         scene = Scene(tracks, geometries, image_cameras, focal_starts(photos, geometries.cameras))
         saved = control.load_checkpoint()
         mapper = Mapper(scene) if saved is None else load_mapper(saved, scene)
+        drawing = ModelDrawing([photo.name for photo in photos.photos])
+        book = SketchBook(control)
         with KeypointColors(photos, keypoints_px, control.executor) as colors:
             while True:
                 config = control.latest(config, mapper.step)
@@ -71,11 +76,19 @@ class MapIncrementally:
                 _serve(mapper, control)
                 if control.due():
                     yield from _records(mapper, config, count)
+                    if mapper.current is not None:
+                        most_px = config.max_reprojection_error_px
+                        sketch = partial(drawing.of_model, mapper.current, most_px, mapper.reasons)
+                        yield from book.draw(mapper.step, sketch)
             models: list[SparseModel] = []
             cameras: list[dict[str, Any]] = []
             model_of: dict[int, int] = {}
             for finished in sorted(mapper.finished, key=lambda model: -model.registered):
                 state = mapper.unpacked(finished)
+                if not models:
+                    most_px = config.max_reprojection_error_px
+                    sketch = partial(drawing.of_state, state, most_px, mapper.reasons)
+                    yield from book.draw(mapper.step, sketch, last=True)
                 rgb = {}
                 for i in state.registered_images.tolist():
                     _serve(mapper, control)

@@ -15,10 +15,12 @@ from pipeline.config_base import StageConfig
 from pipeline.events import Progress, Record, Report
 from pipeline.hashing import content_key
 from pipeline.item_refs import ItemRef
+from pipeline.matching.drawing import MatchCounts
 from pipeline.matching.exact import MatchRules, match_exact
 from pipeline.matching.kdtree import build_kdtree, match_kdtree
 from pipeline.matching.preview import PreviewCounts, PreviewVerdict, pairs_worth_all
 from pipeline.products import FeatureSet, MatchSet, Pairs, PhotoIndex
+from pipeline.sketches import SketchBook
 from pipeline.stage import Control, FanOut, Inputs, Products, run_items
 
 ALL = 0
@@ -113,6 +115,8 @@ class _Comparison:
         self._version = version
         self._rules = MatchRules(config.ratio, config.max_distance, config.mutual)
         self._counts: dict[tuple[int, int], int] = {}
+        self._drawn = MatchCounts(len(names), pairs.indices)
+        self._book = SketchBook(control)
         self._planned = 0
 
     def compare(self, chosen: Sequence[int], limit: int) -> Generator[Record, None, None]:
@@ -123,7 +127,7 @@ class _Comparison:
             self._control.poll()
             if store.has("matches", self._key(p, limit)):
                 item = store.get("matches", self._key(p, limit))
-                self._counts[p, limit] = len(item["matches"])
+                self._count(p, limit, len(item["matches"]))
             else:
                 todo.append(p)
         self._planned += len(chosen)
@@ -131,10 +135,16 @@ class _Comparison:
         for done in run_items(match_pair, self._tasks(todo, limit), self._control):
             p = todo[done.index]
             store.put("matches", self._key(p, limit), done.result)
-            self._counts[p, limit] = len(done.result["matches"])
+            self._count(p, limit, len(done.result["matches"]))
             if self._control.due():
                 yield self._progress(p, limit)
+                yield from self._book.draw(len(self._counts), self._drawn.sketch)
         yield self._progress()
+        yield from self._book.draw(len(self._counts), self._drawn.sketch, last=True)
+
+    def _count(self, p: int, limit: int, matches: int) -> None:
+        self._counts[p, limit] = matches
+        self._drawn.count(p, matches)
 
     def previews(self, limit: int) -> list[PreviewCounts]:
         """What the comparison by the `limit` largest keypoints found, for every pair."""

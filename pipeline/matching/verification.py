@@ -24,6 +24,7 @@ from pipeline.geometry.cameras import Camera
 from pipeline.geometry.epipolar import focal_from_fundamentals
 from pipeline.hashing import content_key
 from pipeline.item_refs import ItemRef
+from pipeline.matching.drawing import Outcomes
 from pipeline.matching.pair_tasks import (
     DescribeTask,
     FitTask,
@@ -44,6 +45,7 @@ from pipeline.products import (
     TwoViewGeometries,
     TwoViewGeometry,
 )
+from pipeline.sketches import SketchBook
 from pipeline.stage import Control, Done, FanOut, Inputs, Products, run_items
 
 PAIRS_PER_ITEM = 16  # a file for each pair would cost 10 % of the stage; these cost some 3 %
@@ -81,24 +83,30 @@ class VerifyMatches:
         groups = self._groups(inputs, config)
         wanted = sum(len(group.pairs) for group in groups)
 
+        drawn, book = Outcomes(len(photos.photos)), SketchBook(control)
         fits: dict[Pair, PairFit] = {}
         tasks = [(group.key, group.task) for group in groups]
         for done in _items("fits", fit_pairs, tasks, control):
-            fits.update(zip(groups[done.index].pairs, fits_of_item(done.result), strict=True))
+            found = list(zip(groups[done.index].pairs, fits_of_item(done.result), strict=True))
+            fits.update(found)
+            drawn.count_fits(found)
             if control.due():
                 doing = (
                     "epipolar geometry, guided matching" if config.guided else "epipolar geometry"
                 )
                 yield Progress(len(fits), wanted, "pairs", doing)
+                yield from book.draw(len(fits), drawn.sketch)
 
         cameras = working_cameras(photos, fits)
         geometries: dict[Pair, TwoViewGeometry] = {}
         describing = self._describing(groups, photos, cameras, control)
         for done in _items("geometries", describe_pairs, describing, control):
-            pairs = groups[done.index].pairs
-            geometries.update(zip(pairs, geometries_of_item(done.result), strict=True))
+            described = geometries_of_item(done.result)
+            geometries.update(zip(groups[done.index].pairs, described, strict=True))
+            drawn.count_kinds(described)
             if control.due():
                 yield Progress(len(geometries), wanted, "pairs", "models and relative poses")
+                yield from book.draw(wanted + len(geometries), drawn.sketch)
         for p, (i1, i2) in enumerate(matches.indices.tolist()):
             if (i1, i2) not in geometries:
                 few = f"{matches.counts[p]} matches, {config.min_inliers} needed"
@@ -106,6 +114,7 @@ class VerifyMatches:
                 geometries[i1, i2] = refused(PairKind.DEGENERATE, reason)
         result = TwoViewGeometries(dict(sorted(geometries.items())), tuple(cameras))
         yield Progress(wanted, wanted, "pairs")
+        yield from book.draw(2 * wanted, drawn.sketch, last=True)
         yield Report(_summary(result))
         return {"geometries": result}
 

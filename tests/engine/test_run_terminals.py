@@ -46,7 +46,7 @@ def test_terminals_come_to_grief_and_the_run_goes_on_to_its_end(
         client = EngineClient(engine.socket)
         assert client.command({"op": "pause"}).ok
         view_in(run, "paused")
-        attach = ("attach", str(run))
+        attach = ("attach", str(run), "--plain")
         with (
             terminal(*attach, module=CLI) as killed,
             terminal(*attach, module=CLI) as stalled,

@@ -173,7 +173,7 @@ def test_a_detached_run_is_only_started_and_attached_to_later(
     assert goes_on(root)
     code, out, err = barfield("run", "garden", "--detach", play=LONG)
     assert code == 1 and "goes on already" in err and "barfield attach garden" in err
-    with terminal("attach", play=LONG) as shown:
+    with terminal("attach", "--plain", play=LONG) as shown:
         shown.read_until("100000 photos")
         shown.type("\x03")
         assert shown.end() == 130

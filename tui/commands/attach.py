@@ -1,4 +1,4 @@
-"""`barfield attach`: follow a run from any terminal."""
+"""`barfield attach`: the dashboard of a run, or its progress in lines, from any terminal."""
 
 from __future__ import annotations
 
@@ -6,30 +6,38 @@ from typing import Annotated
 
 import typer
 
-from tui.commands.options import AsJson, OptionalRun
+from tui.commands.options import AsJson, NoPictures, OptionalRun, Plain
 
 
 def attach(
     run: OptionalRun = None,
     readonly: Annotated[
-        bool, typer.Option("--readonly", help="Only watch, as plain progress always does.")
+        bool, typer.Option("--readonly", help="Only watch: nothing can be changed by accident.")
     ] = False,
+    plain: Plain = False,
+    no_pictures: NoPictures = False,
     as_json: AsJson = False,
 ) -> None:
-    """Follow RUN, by default the newest one that is going on, until it ends.
+    """Look at RUN, by default the newest one that is going on, in the dashboard.
 
-    Ctrl-C only leaves. Ends with 0 where the run was done, 1 where it failed, 130 otherwise.
+    With --plain, --json or without a terminal: follow it in lines until it ends; Ctrl-C only
+    leaves. Ends with 0 where the run was done, 1 where it failed, 130 otherwise.
     """
     import sys
 
     from pipeline.events import ENDED
+    from tui.dashboard.start import can_show
     from tui.following import follow, raise_unless_done
     from tui.progress import progress_display
     from tui.runs import no_engine, resolve_run, status_of
-    from tui.session import show_outcome
+    from tui.session import show_outcome, watch_in_dashboard
     from tui.signals import leaving_on_signals
 
-    status = status_of(resolve_run(run))
+    root = resolve_run(run)
+    if can_show() and not (plain or as_json):
+        watch_in_dashboard(root, readonly=readonly, pictures=not no_pictures)
+        return
+    status = status_of(root)
     view = status.view
     if status.engine is not None:
         stream = sys.stderr if as_json else sys.stdout

@@ -24,6 +24,7 @@ def demo(
     from pipeline.request import GivenPaths, RunRequest
     from pipeline.run_directory import default_run_directory, read_report
     from pipeline.settings import load_settings
+    from tui.dashboard.start import can_show
     from tui.report_view import show_comparison, show_report
     from tui.session import Manner, run_session
 
@@ -34,11 +35,10 @@ def demo(
             f"{scene} holds no photographs.",
             "The sample scene is part of the source checkout: clone the repository.",
         )
-    if not headless:
-        typer.echo("The dashboard comes with a later version: progress only, as with --headless.")
     settings = load_settings(assignments=QUICK if quick else [])
     out = default_run_directory(scene)
     paths = GivenPaths(photos=scene)
-    run_session(RunRequest(paths=paths, out=out.absolute(), config=settings), Manner())
-    show_report(read_report(out), out)
-    show_comparison(commands.compare(out, scene))
+    request = RunRequest(paths=paths, out=out.absolute(), config=settings)
+    if run_session(request, Manner(dashboard=can_show() and not headless)):
+        show_report(read_report(out), out)
+        show_comparison(commands.compare(out, scene))

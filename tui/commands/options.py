@@ -11,6 +11,10 @@ _RUN = "Run directory, its name in runs/, or the name of a run on this host."
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN)]
 OptionalRun = Annotated[str | None, typer.Argument(metavar="[RUN]", help=_RUN)]
+Plain = Annotated[
+    bool, typer.Option("--plain", help="Progress in plain lines, also in a terminal.")
+]
+NoPictures = Annotated[bool, typer.Option("--no-pictures", help="No pictures in the dashboard.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui.commands.options import confirmed, named_path
+from tui.commands.options import NoPictures, Plain, confirmed, named_path
 from tui.failures import WrongUsage
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def run(
     headless: Annotated[
         bool, typer.Option("--headless", help="No dashboard and no viewer: progress lines only.")
     ] = False,
+    plain: Plain = False,
+    no_pictures: NoPictures = False,
     detach: Annotated[bool | None, typer.Option("--detach/--no-detach", help=DETACH)] = None,
     no_viewer: Annotated[
         bool, typer.Option("--no-viewer", help="Do not serve the browser viewer (later).")
@@ -93,6 +95,7 @@ def run(
     from pipeline.request import RunRequest
     from pipeline.run_directory import default_run_directory
     from pipeline.settings import SettingsError, load_settings
+    from tui.dashboard.start import can_show
     from tui.launch import make_room
     from tui.session import Manner, attachment_of, run_session
 
@@ -113,9 +116,10 @@ def run(
         until=until,
         cluster=cluster,
     )
-    if not (headless or as_json or detach):
-        typer.echo("The dashboard comes with a later version: progress only, as with --headless.")
-    run_session(request, Manner(attachment_of(detach), port, as_json))
+    dashboard = can_show() and not (headless or plain or as_json)
+    run_session(
+        request, Manner(attachment_of(detach), port, as_json, dashboard, pictures=not no_pictures)
+    )
 
 
 def check_stage(option: str, stage: str | None, route: Route = "mapped") -> None:

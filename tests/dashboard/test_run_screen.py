@@ -1,0 +1,223 @@
+"""The run screen on recorded runs: what is on it, at three sizes, and what its keys do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.color import Color
+
+from pipeline.engine.messages import Answer
+from pipeline.events import RunChanged, StageChanged, Warned
+from tests.dashboard.pilot import SIZES, ThisPilot, drive, press, settle, shown, text_of
+from tests.dashboard.recorded import RecordedRun, app_of, begin, in_mapping, in_radiance
+from tui.dashboard.dialogs import Confirm, TooSmall
+from tui.dashboard.keys import ALL_KEYS
+from tui.dashboard.look import AsciiFilter, Look
+from tui.dashboard.model import Connection
+from tui.dashboard.run_screen import RunScreen
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Where the recorded run is said to be."""
+    return tmp_path / "garden"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_mapping_shows_how_the_model_grows(root: Path, size: tuple[int, int]) -> None:
+    async def scenario() -> None:
+        run = in_mapping(root)
+        async with shown(app_of(run), size) as pilot:
+            text = text_of(pilot)
+            for words in ("garden", "running", "13/24 photographs", "registered", "3600", "left"):
+                assert words in text, text
+            assert "CPU 50%" in text and "disk 100 GiB left" in text
+            assert "ssh -L 8123:127.0.0.1:8123" in text and "secret" not in text
+            assert max(map(len, text.splitlines())) <= size[0]
+
+    drive(scenario())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_radiance_shows_curves_and_the_picture(root: Path, size: tuple[int, int]) -> None:
+    async def scenario() -> None:
+        run = in_radiance(root)
+        async with shown(app_of(run), size) as pilot:
+            text = text_of(pilot)
+            for words in ("650/1500 steps", "PSNR", "loss", "w_k", "007.jpg", "▀▀▀"):
+                assert words in text, text
+            await press(pilot, "up")
+            assert "2 not registered" in text_of(pilot)
+            assert "9 inliers, 30 needed" in text_of(pilot)
+            await press(pilot, "f")
+            assert "w_k" in text_of(pilot)
+
+    drive(scenario())
+
+
+def test_no_pictures_and_ascii(root: Path) -> None:
+    async def scenario() -> None:
+        run = in_radiance(root)
+        look = Look(unicode=False, color=False, pictures=False, panel_s=0.0)
+        async with shown(app_of(run, look)) as pilot:
+            text = text_of(pilot)
+            assert "▀" not in text and "007.jpg" not in text
+            (ascii_only,) = (
+                entry for entry in pilot.app.get_line_filters() if isinstance(entry, AsciiFilter)
+            )
+            for strip in pilot.app.screen._compositor.render_strips():
+                drawn = strip.apply_filter(ascii_only, Color(0, 0, 0))
+                assert drawn.text.isascii() and drawn.cell_length == strip.cell_length
+
+    drive(scenario())
+
+
+def test_a_failed_stage_tells_why_and_is_tried_again(root: Path) -> None:
+    async def scenario() -> None:
+        run = RecordedRun(root)
+        begin(run)
+        failed = StageChanged("features", "failed", 1.0, "no memory", "use less", ("last words",))
+        run.tell("features", StageChanged("features", "started"), failed)
+        run.tell("", RunChanged("failed", "features: no memory", "use less"))
+        async with shown(app_of(run)) as pilot:
+            text = text_of(pilot)
+            for words in ("failed", "no memory", "use less", "last words", "t tries it again"):
+                assert words in text
+            await press(pilot, "t")
+            assert run.commands == [{"op": "retry"}]
+            run.tell("features", StageChanged("features", "started"))
+            run.tell("", RunChanged("running"))
+            await settle(pilot)
+            assert "no memory" not in text_of(pilot)
+
+    drive(scenario())
+
+
+def test_keys_steer_the_run_and_stopping_asks(root: Path) -> None:
+    async def scenario() -> None:
+        run = in_mapping(root)
+        async with shown(app_of(run)) as pilot:
+            await press(pilot, "space", "c", "up", "x")
+            assert [command["op"] for command in run.commands] == [
+                "pause", "checkpoint", "run-until",
+            ]  # fmt: skip
+            assert run.commands[-1]["stage"] == "verification"
+            run.tell("", RunChanged("paused", "by you"))
+            await settle(pilot)
+            assert "paused" in text_of(pilot)
+            await press(pilot, "space", "s")
+            assert run.commands[-1] == {"op": "resume"} and isinstance(pilot.app.screen, Confirm)
+            await press(pilot, "n")
+            assert run.commands[-1] == {"op": "resume"}
+            await press(pilot, "s", "y")
+            assert run.commands[-1] == {"op": "stop"}
+            run.answer = Answer(ok=False, message="Not [b]now[/b].", hint="Later.")
+            await press(pilot, "c")
+            assert "Not [b]now[/b]. Later." in text_of(pilot), text_of(pilot)
+
+    drive(scenario())
+
+
+def test_readonly_steers_nothing(root: Path) -> None:
+    async def scenario() -> None:
+        run = in_mapping(root)
+        async with shown(app_of(run, readonly=True)) as pilot:
+            await press(pilot, "space", "c", "x", "t", "s")
+            assert run.commands == [] and isinstance(pilot.app.screen, RunScreen)
+            assert "read only" in text_of(pilot) and "Stop" not in text_of(pilot)
+
+    drive(scenario())
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"), [("running", "left"), ("done", "ended"), ("failed", "ended")]
+)
+def test_leaving_tells_whether_the_run_goes_on(root: Path, end: str, outcome: str) -> None:
+    async def scenario() -> None:
+        run = in_mapping(root)
+        if end != "running":
+            run.tell("", RunChanged(end))  # type: ignore[arg-type]
+        app = app_of(run)
+        async with shown(app) as pilot:
+            await pilot.press("q")
+        assert app.return_value == outcome and not app.return_code
+
+    drive(scenario())
+
+
+def test_every_key_is_in_the_help(root: Path) -> None:
+    async def scenario() -> None:
+        async with shown(app_of(in_mapping(root)), (100, 40)) as pilot:
+            await press(pilot, "question_mark")
+            text = text_of(pilot)
+            app = pilot.app
+            for key in ALL_KEYS:
+                if app.offers(key):  # type: ignore[attr-defined]
+                    assert key.help in text and key.shown in text
+            await press(pilot, "escape")
+            assert isinstance(app.screen, RunScreen)
+
+    drive(scenario())
+
+
+def test_a_small_terminal_is_told_so_until_it_grows(root: Path) -> None:
+    async def scenario() -> None:
+        async with shown(app_of(in_mapping(root))) as pilot:
+            for size in ((59, 18), (60, 17), (10, 3), (1, 1)):
+                await resize(pilot, *size)
+                assert isinstance(pilot.app.screen, TooSmall)
+            await resize(pilot, 30, 10)
+            assert "60x18 needed" in text_of(pilot)
+            await resize(pilot, 60, 18)
+            assert isinstance(pilot.app.screen, RunScreen) and "mapping" in text_of(pilot)
+
+    drive(scenario())
+
+
+def test_a_lost_engine_is_told_with_the_age_of_the_data(root: Path) -> None:
+    async def scenario() -> None:
+        run = in_mapping(root)
+        async with shown(app_of(run)) as pilot:
+            run.connection = Connection("silent", "The engine does not answer")
+            run.add()
+            await settle(pilot)
+            run.now += 65
+            await settle(pilot)
+            text = text_of(pilot)
+            assert "The engine does not answer  data of 1 min 05 s ago" in text
+            run.connection = Connection("live")
+            run.add()
+            await settle(pilot)
+            assert "does not answer" not in text_of(pilot)
+
+    drive(scenario())
+
+
+HOSTILE = ("[red]x[/red].jpg", "a\x1b[2Jb\nc.jpg", "\u202egpj.exe", "n" * 300, "[/]", "語" * 90)
+
+
+@pytest.mark.parametrize(
+    "name", HOSTILE, ids=["markup", "controls", "right to left", "long", "end tag", "wide"]
+)
+def test_names_of_files_are_only_text(root: Path, name: str) -> None:
+    async def scenario() -> None:
+        run = in_mapping(root)
+        failed = StageChanged("mapping", "failed", 1.0, f"{name}: broken", name, (name,))
+        run.tell("mapping", Warned(name, name))
+        for size in SIZES:
+            async with shown(app_of(run), size) as pilot:
+                run.tell("mapping", failed)
+                await settle(pilot)
+                text = text_of(pilot)
+                assert "\x1b" not in text and "\u202e" not in text
+                assert "[red]x" in text or not name.startswith("[red]")
+                run.tell("mapping", StageChanged("mapping", "started", why=name))
+
+    drive(scenario())
+
+
+async def resize(pilot: ThisPilot, width: int, height: int) -> None:
+    """Give the terminal another size."""
+    await pilot.resize_terminal(width, height)
+    await settle(pilot)

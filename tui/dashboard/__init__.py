@@ -1,0 +1,1 @@
+"""The dashboard: sees a run and steers it, as a client of its engine."""

@@ -1,0 +1,284 @@
+"""The dashboard's application: what its screens share, and what its keys do.
+
+Data flows one way: the link takes it from the engine, the app folds it into the model four times a
+second, the screen on top draws itself from that. What the user wants goes out as commands of the
+engine, from a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from pipeline.engine.messages import Answer
+from pipeline.events import ENDED
+from tui.dashboard.dialogs import Confirm, TooSmall, is_too_small
+from tui.dashboard.keys import ALL_KEYS, APP_KEYS, Key, bindings, steers
+from tui.dashboard.link import Source
+from tui.dashboard.look import AsciiFilter, Look, environment_look
+from tui.dashboard.model import Model
+from tui.dashboard.run_screen import RunScreen
+from tui.dashboard.screens import SCREENS, DashboardScreen, screen_class
+from tui.dashboard.steering import Restarter, give
+from tui.dashboard.system import SystemSample
+from tui.dashboard.tunnel import tunnel_command, viewer_url
+
+FRAMES_A_SECOND = 15
+SECONDS_BETWEEN_UPDATES = 0.25
+_SECONDS_BETWEEN_SAMPLES = 2.0
+Outcome = Literal["left", "ended"]
+
+
+class Sampler(Protocol):
+    """Reads how the machine is doing."""
+
+    def read(self) -> SystemSample: ...
+
+
+class DashboardApp(App[Outcome]):
+    """Shows one run. Returns `ended` where it had come to its end when the user left.
+
+    readonly: nothing that changes the run is offered. clock: monotonic seconds, the same as the
+    link's. sampler: None shows nothing of the machine. restart: starts the engine of a run at rest.
+    """
+
+    TITLE = "barfield"
+    BINDINGS: ClassVar[list[BindingType]] = bindings(APP_KEYS)
+    CSS = """
+    Toast { max-width: 70; }
+    App.-ascii * { scrollbar-size: 0 0; }
+    """
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self,
+        link: Source,
+        *,
+        look: Look | None = None,
+        readonly: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        sampler: Sampler | None = None,
+        restart: Callable[[Path], Answer] | None = None,
+    ) -> None:
+        self.look = look or environment_look()
+        super().__init__()
+        self.animation_level = "none"
+        self.model = Model()
+        self.link = link
+        self.readonly = readonly
+        self.clock = clock
+        self.system = SystemSample()
+        self._sampler = sampler
+        self._restart = restart or Restarter()
+        self._sampling = False
+        self.theme = "textual-light" if self.look.light else "textual-dark"
+
+    @property
+    def run_name(self) -> str:
+        """The run's name, before the first view too."""
+        return self.link.root.name
+
+    def on_mount(self) -> None:
+        """Begin to follow."""
+        self.set_class(not self.look.unicode, "-ascii")
+        self.push_screen(RunScreen())
+        self.link.start()
+        self.set_interval(SECONDS_BETWEEN_UPDATES, self.take_news)
+        self.set_interval(1.0, self.tick)
+        if self._sampler is not None:
+            self.sample()
+            self.set_interval(_SECONDS_BETWEEN_SAMPLES, self.sample)
+        try:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.action_detach)
+        except (RuntimeError, ValueError):
+            return  # not in the main thread: whoever started us hears the signals
+
+    def on_unmount(self) -> None:
+        """Let the link go."""
+        self.link.close()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Say so where there is no room, and go on as soon as there is."""
+        small = is_too_small(event.size.width, event.size.height)
+        shown = isinstance(self.screen, TooSmall)
+        if small and not shown:
+            self.push_screen(TooSmall())
+        elif shown and not small:
+            self.pop_screen()
+        if small:
+            self.call_after_refresh(self._say_size, event.size.width, event.size.height)
+
+    def take_news(self) -> None:
+        """Fold what is new into the model, and let the screen on top draw itself."""
+        update = self.link.take()
+        if update is not None:
+            self.model.fold(update)
+            self.tick()
+
+    def tick(self) -> None:
+        """Draw again, because something is new or for the age of the data."""
+        if isinstance(self.screen, DashboardScreen):
+            self.screen.show_now()
+
+    def sample(self) -> None:
+        """Look at the machine, in a thread; one look at a time."""
+        if self._sampler is not None and not self._sampling:
+            self._sampling = True
+            self.run_worker(partial(self._sample, self._sampler), thread=True, exit_on_error=False)
+
+    def give(self, command: Mapping[str, Any]) -> None:
+        """Give a command to the engine, and show its answer. Nothing with `--readonly`."""
+        if not self.readonly:
+            self._in_thread(partial(give, self.link, command))
+
+    def offers(self, key: Key) -> bool:
+        """Whether a key does something in this version."""
+        return not key.action.startswith("open(") or key.action[6:-2] in SCREENS
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what --readonly forbids, and screens that are not there."""
+        if self.readonly and steers(action):
+            return False
+        return not (action == "open" and parameters and parameters[0] not in SCREENS)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """ASCII alone where the terminal has no more."""
+        filters = super().get_line_filters()
+        return filters if self.look.unicode else [*filters, AsciiFilter()]
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The command palette: every key by its help."""
+        for key in ALL_KEYS:
+            if self.offers(key) and key.action != "command_palette" and "select" not in key.action:
+                action = key.action
+                if not (self.readonly and key.steers):
+                    yield SystemCommand(
+                        key.label, f"{key.help} Key: {key.shown}", partial(self._act, action)
+                    )
+
+    def _act(self, action: str) -> None:
+        self.call_later(self.screen.run_action, _namespaced(action, self.screen))
+
+    def action_open(self, name: str) -> None:
+        """Open a screen above the run's; the same key again goes back."""
+        wanted = screen_class(name)
+        top = self.screen
+        if wanted is None or isinstance(top, TooSmall):
+            return
+        if isinstance(top, DashboardScreen) and not isinstance(top, RunScreen):
+            self.pop_screen()
+            if isinstance(top, wanted):
+                return
+        self.push_screen(wanted())
+
+    def action_toggle_light(self) -> None:
+        """Between dark and light."""
+        self.theme = "textual-dark" if self.theme == "textual-light" else "textual-light"
+
+    def action_copy_tunnel(self) -> None:
+        """Copy the ssh line, by OSC 52: it reaches the user's own machine."""
+        self._copy(tunnel_command(self.model.viewer, os.environ), "The ssh line")
+
+    def action_copy_viewer(self) -> None:
+        """Copy the viewer's address."""
+        self._copy(viewer_url(self.model.viewer), "The viewer's address")
+
+    def action_pause_or_resume(self) -> None:
+        """Pause, or go on after a pause."""
+        self.give({"op": "resume" if self.model.state == "paused" else "pause"})
+
+    def action_checkpoint(self) -> None:
+        """Save a checkpoint now."""
+        self.give({"op": "checkpoint"})
+
+    def action_retry(self) -> None:
+        """Retry the failed stage where its engine is still there, else start the run again."""
+        if self.readonly:
+            return
+        if self.model.connection.state == "live" and self.model.state not in ("stopped", "done"):
+            self.give({"op": "retry"})
+        elif self.model.state == "done":
+            self.say("The run is done: nothing to try again.", "Change a parameter first.")
+        else:
+            self._in_thread(partial(self._restart, self.link.root))
+
+    def action_stop(self) -> None:
+        """Stop the run, after a question."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.give({"op": "stop"})
+
+        if self.model.state in (*ENDED, "", "interrupted"):
+            self.say(f"The run is {self.model.state or 'not there'}: nothing to stop.")
+        elif not self.readonly:
+            self.push_screen(
+                Confirm(
+                    f"Stop {self.run_name} after the step at hand?",
+                    "What is finished is kept; t goes on later. q only leaves the dashboard.",
+                ),
+                answered,
+            )
+
+    def action_detach(self) -> None:
+        """Leave; the run goes on."""
+        ended = self.model.view is not None and self.model.view.state in ENDED
+        self.exit("ended" if ended else "left")
+
+    def action_help_quit(self) -> None:
+        """Ctrl-C: neither leaves nor stops by accident."""
+        self.say("q leaves, and the run goes on; s stops the run.")
+
+    async def action_quit(self) -> None:
+        """As Textual calls it."""
+        self.action_detach()
+
+    def say(self, message: str, hint: str = "", *, wrong: bool = False) -> None:
+        """Show words for a few seconds; plain text."""
+        text = f"{message} {hint}".strip()
+        self.notify(text, severity="error" if wrong else "information", markup=False)
+
+    def _copy(self, text: str, what: str) -> None:
+        if text:
+            self.copy_to_clipboard(text)
+            self.say(f"{what} is in your clipboard, if your terminal takes OSC 52.")
+        else:
+            self.say("This run has no viewer.", "Start it with --port N.")
+
+    def _in_thread(self, ask: Callable[[], Answer]) -> None:
+        def work() -> None:
+            answer = ask()
+            self.call_from_thread(self.say, answer.message, answer.hint, wrong=not answer.ok)
+
+        self.run_worker(work, thread=True, group="commands")
+
+    def _sample(self, sampler: Sampler) -> None:
+        try:
+            self.call_from_thread(self._take_sample, sampler.read())
+        finally:
+            self._sampling = False
+
+    def _take_sample(self, sample: SystemSample) -> None:
+        self.system = sample
+
+    def _say_size(self, width: int, height: int) -> None:
+        if isinstance(self.screen, TooSmall):
+            self.screen.show_size(width, height)
+
+
+def _namespaced(action: str, screen: Screen[Any]) -> str:
+    """An action with where it is found: of the screen, if that has it, else of the app."""
+    name = action.partition("(")[0]
+    return action if hasattr(screen, f"action_{name}") else f"app.{action}"

@@ -1,0 +1,165 @@
+"""The opening: recent runs to look at, or a folder of photographs to begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.widgets import Footer, OptionList
+from textual.widgets.option_list import Option
+
+from pipeline.engine.runtime import known_runs
+from pipeline.errors import PipelineError
+from pipeline.run_directory import MANIFEST, RUNS
+from tui.dashboard.found import Found, folders_in, look_into
+from tui.dashboard.look import STATE_STYLES, Look, safe
+from tui.dashboard.widgets import Line, Quiet
+from tui.runs import RunStatus, share_done, stage_at_hand, status_in_list
+
+MOST_RUNS = 30
+MOST_FOLDERS = 500
+_WIDE_CELLS = 100
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user chose: a run directory, or a folder of photographs."""
+
+    run: Path | None = None
+    photos: Path | None = None
+
+
+class OpeningApp(App[Choice]):
+    """Offers runs and folders. folder: where the picker begins."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "app.focus_next", "Runs/folders"),
+        Binding("g", "begin", "Start the run"),
+        Binding("backspace,left", "up", "Folder above"),
+        Binding("q,escape", "leave", "Leave"),
+    ]
+    TITLE = "barfield"
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    #body { layout: vertical; height: 1fr; }
+    #body.-wide { layout: horizontal; }
+    .part { height: 1fr; padding: 0 1; }
+    .title { text-style: bold; }
+    OptionList { height: 1fr; border: none; padding: 0; background: $background;
+        text-wrap: nowrap; text-overflow: ellipsis; }
+    OptionList:focus { border: none; }
+    #found { height: auto; max-height: 5; }
+    """
+
+    def __init__(self, look: Look, folder: Path | None = None) -> None:
+        super().__init__()
+        self.animation_level = "none"
+        self.theme = "textual-light" if look.light else "textual-dark"
+        self._look = look
+        self._folder = (folder or Path.cwd()).absolute()
+        self._runs: list[Path] = []
+        self._folders: list[Path] = []
+        self._found = Found()
+
+    def compose(self) -> ComposeResult:
+        """Runs beside or above the folders."""
+        with Container(id="body"):
+            with Vertical(classes="part"):
+                yield Line(id="runs-title", classes="title")
+                yield OptionList(id="runs")
+            with Vertical(classes="part"):
+                yield Line(id="folder", classes="title")
+                yield Quiet(id="found")
+                yield OptionList(id="folders")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """List what there is; how each run stands is asked in a thread."""
+        self.query_one("#runs-title", Line).show("Runs: looking...")
+        self.run_worker(self._look_for_runs, thread=True, exit_on_error=False)
+        self._enter(self._folder)
+
+    def on_resize(self) -> None:
+        """Side by side where there is room."""
+        self.query_one("#body").set_class(self.size.width >= _WIDE_CELLS, "-wide")
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """A run opens; a folder is entered."""
+        if event.option_list.id == "runs":
+            self.exit(Choice(run=self._runs[event.option_index]))
+        else:
+            self._enter(self._folders[event.option_index])
+
+    def action_up(self) -> None:
+        """To the folder above."""
+        self._enter(self._folder.parent)
+
+    def action_begin(self) -> None:
+        """Begin a run with the photographs of the folder."""
+        if self._found.photographs and not self._found.problem:
+            self.exit(Choice(photos=self._folder))
+        else:
+            words = self._found.problem or "Still looking into the folder."
+            self.notify(words, markup=False)
+
+    def action_leave(self) -> None:
+        """Neither."""
+        self.exit(None)
+
+    def _enter(self, folder: Path) -> None:
+        self._folder, self._found = folder, Found()
+        self._folders = folders_in(folder)[:MOST_FOLDERS]
+        options = self.query_one("#folders", OptionList)
+        options.clear_options()
+        options.add_options(Option(Text(f"{safe(entry.name)}/")) for entry in self._folders)
+        self.query_one("#folder", Line).show(f"Photographs in {safe(str(folder))}")
+        self.query_one("#found", Quiet).show(Text("looking...", style="dim"))
+        self.run_worker(
+            partial(self._look_into, folder), thread=True, group="folder", exit_on_error=False
+        )
+
+    def _look_into(self, folder: Path) -> None:
+        self.call_from_thread(self._show_found, folder, look_into(folder))
+
+    def _show_found(self, folder: Path, found: Found) -> None:
+        if folder == self._folder:  # the user may have gone on
+            self._found = found
+            lines = found.in_words() if found.problem else [*found.in_words(), "g starts the run"]
+            text = "\n".join(safe(line) for line in lines)
+            self.query_one("#found", Quiet).show(Text(text, style="dim" if found.problem else ""))
+
+    def _look_for_runs(self) -> None:
+        roots = [run.root for run in known_runs()]
+        roots += [path.parent.resolve() for path in RUNS.glob(f"*/{MANIFEST}")]
+        stati = []
+        for root in list(dict.fromkeys(roots))[:MOST_RUNS]:
+            try:
+                stati.append(status_in_list(root))
+            except (PipelineError, OSError):
+                continue
+        self.call_from_thread(self._show_runs, stati)
+
+    def _show_runs(self, stati: list[RunStatus]) -> None:
+        self._runs = [status.root for status in stati]
+        count = len(stati)
+        self.query_one("#runs-title", Line).show(
+            "Runs: Enter opens one" if count else "No runs yet: choose photographs (Tab)"
+        )
+        runs = self.query_one("#runs", OptionList)
+        runs.add_options(Option(self._row(status)) for status in stati)
+        if count:
+            runs.highlighted = 0
+        runs.focus() if count else self.query_one("#folders").focus()
+
+    def _row(self, status: RunStatus) -> Text:
+        sign = self._look.sign("started" if status.state == "running" else status.state)
+        text = Text(f"{sign} {safe(status.name, 20):<20} ", no_wrap=True, overflow="ellipsis")
+        text.append(f"{status.state:<12}", style=STATE_STYLES.get(status.state, ""))
+        text.append(f"{share_done(status.view):>4.0%} {stage_at_hand(status.view)}", style="dim")
+        return text

@@ -1,0 +1,179 @@
+"""The run: its stages, the live panel of one of them, how the machine is doing, the viewer."""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, Vertical
+
+from tui.dashboard.keys import RUN_KEYS, bindings
+from tui.dashboard.look import LEVEL_STYLES, STATE_STYLES, joined, safe
+from tui.dashboard.model import Model
+from tui.dashboard.panels import panel_class
+from tui.dashboard.panels.base import Panel
+from tui.dashboard.screens import DashboardScreen
+from tui.dashboard.stage_list import StageList
+from tui.dashboard.tunnel import tunnel_command
+from tui.dashboard.widgets import Line, Quiet
+from tui.words import duration_in_words
+
+_WIDE_CELLS = 130
+_OLD_S = 5.0
+
+
+class RunScreen(DashboardScreen, inherit_bindings=False):
+    """What runs, how far it is, whether it goes well."""
+
+    NAME: ClassVar[str] = "run"
+    BINDINGS: ClassVar[list[BindingType]] = bindings(RUN_KEYS)
+    CSS = """
+    RunScreen #banner { display: none; background: $warning 30%; color: $text; }
+    RunScreen #banner.-on { display: block; }
+    RunScreen #body { layout: vertical; height: 1fr; }
+    RunScreen #stages { margin: 0 0 1 0; }
+    RunScreen.-wide #body { layout: horizontal; }
+    RunScreen #left { height: auto; }
+    RunScreen #recent { display: none; }
+    RunScreen.-wide #left { width: 60; height: 1fr; margin: 0 1 0 0; }
+    RunScreen.-wide #recent { display: block; height: 1fr; }
+    RunScreen #panel { height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._selected = ""  # "": the stage that runs
+        self._panel: Panel | None = None
+        self._panel_of = ("", "")
+
+    def content(self) -> ComposeResult:
+        """From the top: name and state, what is wrong with the connection, stages and panel, the
+        machine, the viewer."""
+        yield Line(id="title")
+        yield Line(id="banner")
+        with Container(id="body"):
+            with Vertical(id="left"):
+                yield StageList(self.dashboard.look, id="stages")
+                yield Quiet(id="recent")
+            yield Vertical(id="panel")
+        yield Line(id="system")
+        yield Line(id="viewer")
+
+    @property
+    def selected(self) -> str:
+        """Name of the stage that is looked at; "" before the first view."""
+        model = self.dashboard.model
+        if self._selected and model.stage(self._selected) is not None:
+            return self._selected
+        return model.current.name if model.current is not None else ""
+
+    def show(self, model: Model) -> None:
+        """Show the run as it is."""
+        self.query_one("#title", Line).show(self._title(model))
+        self._show_banner(model)
+        self.query_one(StageList).show(model, self.selected)
+        self._show_recent(model)
+        self._show_panel(model)
+        self.query_one("#system", Line).show(self._system(model))
+        self.query_one("#viewer", Line).show(self._viewer(model))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Stages beside the panel where there is room, else above it."""
+        self.set_class(event.size.width >= _WIDE_CELLS, "-wide")
+        self.call_after_refresh(self.show_now)
+
+    def on_stage_list_chosen(self, message: StageList.Chosen) -> None:
+        """A stage was clicked."""
+        self._select(message.stage)
+
+    def action_select(self, by: int) -> None:
+        """Look at the stage above or below."""
+        names = [stage.name for stage in self.dashboard.model.stages]
+        if names:
+            at = names.index(self.selected)
+            self._select(names[max(0, min(len(names) - 1, at + by))])
+
+    def action_follow(self) -> None:
+        """Look at the stage that runs."""
+        self._select("")
+
+    def action_run_until(self) -> None:
+        """Make the selected stage the last one; where it is already, run all."""
+        view = self.dashboard.model.view
+        until = None if view is not None and view.until == self.selected else self.selected
+        self.dashboard.give({"op": "run-until", "stage": until})
+
+    def _select(self, stage: str) -> None:
+        self._selected = stage
+        self.show_now()
+
+    def _title(self, model: Model) -> Text:
+        text = Text()
+        look, state = self.dashboard.look, model.state
+        text.append(safe(model.view.run if model.view else self.dashboard.run_name, 40), "bold")
+        text.append(f"  {look.sign('started' if state == 'running' else state or 'waiting')} ")
+        text.append(state or "looking for the run", STATE_STYLES.get(state, "bold"))
+        if model.view is not None:
+            text.append(f"  {duration_in_words(model.view.seconds)}", "dim")
+            if model.view.until:
+                text.append(f"  until {model.view.until}", "dim")
+            if model.view.why:
+                text.append(f"  {safe(model.view.why, 200)}", "yellow")
+        if self.dashboard.readonly:
+            text.append("  read only", "dim")
+        return text
+
+    def _show_banner(self, model: Model) -> None:
+        banner = self.query_one("#banner", Line)
+        connection = model.connection
+        wrong = connection.state not in ("live", "connecting") and model.state != "done"
+        banner.set_class(wrong, "-on")
+        if wrong:
+            age = model.age_s(self.dashboard.clock())
+            since = f"data of {duration_in_words(age)} ago" if age and age > _OLD_S else ""
+            banner.show(joined([safe(connection.words, 160), since, safe(connection.hint, 120)]))
+
+    def _show_recent(self, model: Model) -> None:
+        """What happened last, below the stages where there is room."""
+        recent = self.query_one("#recent", Quiet)
+        if not recent.display:
+            return
+        text = Text("Lately\n", style="bold", no_wrap=True)
+        most = max(0, recent.size.height - 1)
+        for line in list(model.lines)[len(model.lines) - min(most, len(model.lines)) :]:
+            text.append(f"{safe(line.text, 200)}\n", style=LEVEL_STYLES[line.level])
+        recent.show(text)
+
+    def _show_panel(self, model: Model) -> None:
+        stage = model.stage(self.selected)
+        if stage is None:
+            return
+        # A panel of failures takes the place of the stage's own, and back after a retry.
+        wanted = stage.name, "failed" if stage.state == "failed" else ""
+        if self._panel is None or wanted != self._panel_of:
+            if self._panel is not None:
+                self._panel.remove()
+            self._panel = panel_class(stage.name, stage.state)(self.dashboard.look)
+            self._panel_of = wanted
+            self.query_one("#panel", Vertical).mount(self._panel)
+        self._panel.show(model, stage, self.dashboard.clock())
+
+    def _system(self, model: Model) -> Text:
+        parts = self.dashboard.system.in_words()
+        age = model.age_s(self.dashboard.clock())
+        if age is not None and model.connection.state != "left":
+            parts.append("live" if age < _OLD_S else f"data {duration_in_words(age)} old")
+        return Text(joined(parts), style="dim")
+
+    def _viewer(self, model: Model) -> Text:
+        line = tunnel_command(model.viewer, os.environ)
+        if not line:
+            return Text("No viewer: start the run with --port N to look at it in a browser.", "dim")
+        text = Text("Viewer  ", style="dim")
+        text.append(line, style="bold")
+        text.append(f"  http://127.0.0.1:{model.viewer.port}/  y copies the line, u the URL", "dim")
+        return text

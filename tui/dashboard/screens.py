@@ -1,0 +1,85 @@
+"""The screens that a key opens, and what they have in common.
+
+To add one: a subclass of `DashboardScreen` in a module of its own, and a line in `SCREENS` under
+the name that `keys.py` opens. A key without a screen is not offered.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from tui.dashboard.model import Model
+
+if TYPE_CHECKING:
+    from tui.dashboard.app import DashboardApp
+
+# By name: module and class. Imported when first opened.
+SCREENS: dict[str, str] = {
+    "help": "tui.dashboard.help_screen:HelpScreen",
+    "log": "tui.dashboard.log_screen:LogScreen",
+    "report": "tui.dashboard.report_screen:ReportScreen",
+    "photographs": "tui.dashboard.photographs:PhotographsScreen",
+    "parameters": "tui.dashboard.parameters:ParametersScreen",
+}
+
+
+def screen_class(name: str) -> type[DashboardScreen] | None:
+    """The screen of a name, or None where there is none."""
+    target = SCREENS.get(name)
+    if target is None:
+        return None
+    module, _, attribute = target.partition(":")
+    found: type[DashboardScreen] = getattr(import_module(module), attribute)
+    return found
+
+
+class DashboardScreen(Screen[None]):
+    """A screen of a run. It draws itself from the model in `show`, and asks for changes through the
+    app's `give` alone.
+
+    NAME: that of its line in `SCREENS`.
+    """
+
+    NAME: ClassVar[str] = ""
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back", show=True)]
+
+    @property
+    def dashboard(self) -> DashboardApp:
+        """The app, by its own type."""
+        return cast("DashboardApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The content, then the footer."""
+        yield from self.content()
+        yield Footer(show_command_palette=False)
+
+    def content(self) -> ComposeResult:
+        """The widgets of the screen."""
+        raise NotImplementedError
+
+    def show(self, model: Model) -> None:
+        """Something is new: at most four times a second, and once a second for the clock."""
+
+    def on_mount(self) -> None:
+        """Show what is known already."""
+        self.call_after_refresh(self.show_now)
+
+    def on_screen_resume(self) -> None:
+        """Show what came while another screen was on top."""
+        self.show_now()
+
+    def show_now(self) -> None:
+        """Show the model as it is."""
+        # While the app ends, its timers may come when the widgets are gone already.
+        if self.is_mounted and self.is_running and self.children:
+            self.show(self.dashboard.model)
+
+    def action_leave(self) -> None:
+        """Back to the run."""
+        self.dismiss()
