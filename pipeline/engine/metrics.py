@@ -70,7 +70,7 @@ class MetricStore:
         for path in sorted(self._folder.glob("*.f64")):
             with path.open("rb") as file:
                 try:
-                    stage, name, unit = _read_header(file)
+                    stage, name, unit = read_header(file)
                 except (ValueError, KeyError, TypeError):
                     aside = path.replace(path.with_name(f"{path.name}.damaged"))
                     self.damages.append(f"{METRICS}/{path.name}: now {aside.name}, begins anew")
@@ -163,7 +163,7 @@ class MetricStore:
     def _read_curve(self, path: Path, size: int) -> Curve:
         curve = Curve()
         with path.open("rb") as file:
-            _read_header(file)
+            read_header(file)
             while data := file.read(min(_RECORDS_PER_READ * RECORD.size, size - file.tell())):
                 for step, _, value in RECORD.iter_unpack(data):
                     curve.add(step, value)
@@ -184,7 +184,7 @@ def _header(stage: str, metric: Metric) -> bytearray:
     return bytearray(_MAGIC + _LENGTH.pack(len(text)) + text)
 
 
-def _read_header(file: IO[bytes]) -> tuple[str, str, str]:
+def read_header(file: IO[bytes]) -> tuple[str, str, str]:
     """Stage, name and unit; ValueError, KeyError or TypeError for anything else than a header."""
     begin = file.read(len(_MAGIC) + _LENGTH.size)
     if not begin.startswith(_MAGIC) or len(begin) < len(_MAGIC) + _LENGTH.size:

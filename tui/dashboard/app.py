@@ -35,7 +35,6 @@ from tui.dashboard.steering import Restarter, give
 from tui.dashboard.system import SystemSample
 from tui.dashboard.tunnel import tunnel_command, viewer_url
 
-FRAMES_A_SECOND = 15
 SECONDS_BETWEEN_UPDATES = 0.25
 _SECONDS_BETWEEN_SAMPLES = 2.0
 Outcome = Literal["left", "ended"]

@@ -15,7 +15,7 @@ from typing import IO
 from pipeline.engine.curve import Curve
 from pipeline.engine.event_log import EVENTS
 from pipeline.engine.messages import MetricAnswer
-from pipeline.engine.metrics import METRICS, RECORD
+from pipeline.engine.metrics import METRICS, RECORD, read_header
 from pipeline.events import Event
 from pipeline.sketches import SUFFIX, Sketch, decode_sketch
 from tui.dashboard.model import Picture, VerdictView
@@ -28,7 +28,6 @@ MOST_SKETCH_BYTES = 2**20
 THUMBNAILS = "photos/thumbnails"
 MOST_THUMBNAIL_NAMES_BYTES = 16 * 2**20
 MOST_VERDICTS = 20_000
-_LONGEST_HEADER_BYTES = 64 * 1024
 # Progress comes often, and the state has the newest; of metrics there are the curves.
 _WORTH_READING = tuple(
     f'"kind": "{kind}"'.encode()
@@ -61,21 +60,12 @@ def past_metrics(root: Path, most_buckets: int) -> list[MetricAnswer]:
     for path in sorted((root / METRICS).glob("*.f64"))[:MOST_METRICS]:
         try:
             with path.open("rb") as file:
-                stage, name = _names(file)
+                stage, name, _ = read_header(file)
                 buckets = _curve(file).buckets(most_buckets)
         except (OSError, ValueError, KeyError, TypeError, struct.error):
             continue
         found.append(MetricAnswer(stage=stage, name=name, buckets=buckets))
     return found
-
-
-def _names(file: IO[bytes]) -> tuple[str, str]:
-    """Stage and name of a metric: see `pipeline.engine.metrics` for what its file holds."""
-    magic, length = struct.unpack("<8sI", file.read(12))
-    if magic != b"bfmetric" or length > _LONGEST_HEADER_BYTES:
-        raise ValueError("not a metric")
-    header = json.loads(file.read(length))
-    return str(header["stage"]), str(header["name"])
 
 
 def _curve(file: IO[bytes]) -> Curve:
