@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from tui.dashboard.app import DashboardApp, Outcome
 
 MOST_SECONDS = 60.0
+MOST_ROUNDS, STEADY_ROUNDS = 30, 3
 SIZES = ((80, 24), (100, 40), (200, 60))
 ThisPilot = Pilot[Outcome]
 
@@ -30,13 +31,19 @@ async def shown(app: DashboardApp, size: tuple[int, int] = (80, 24)) -> AsyncIte
 
 
 async def settle(pilot: ThisPilot) -> None:
-    """Let the app take what is new, and draw it."""
+    """Let the app take what is new, and draw it: until the screen stays as it is."""
     app = pilot.app
     assert isinstance(app, DashboardApp)
     app.take_news()
     app.tick()  # the clock may have gone on
-    for _ in range(3):
+    # A new panel is mounted, laid out and drawn, and may then share its room anew.
+    unchanged, before = 0, ""
+    for _ in range(MOST_ROUNDS):
         await pilot.pause()
+        now = text_of(pilot)
+        unchanged, before = (unchanged + 1 if now == before else 0), now
+        if unchanged == STEADY_ROUNDS:
+            break
 
 
 async def press(pilot: ThisPilot, *keys: str) -> None:
@@ -54,6 +61,11 @@ async def until(pilot: ThisPilot, true: Callable[[], bool], most_s: float = MOST
     while not true():
         assert loop.time() < last, text_of(pilot)
         await pilot.pause(0.05)
+
+
+async def until_shown(pilot: ThisPilot, *words: str) -> None:
+    """Wait until all of these are on the screen: what a live run tells comes when it comes."""
+    await until(pilot, lambda: all(word in text_of(pilot) for word in words))
 
 
 def text_of(pilot: ThisPilot) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboard.pilot import drive, press, settle, shown, text_of, until
+from tests.dashboard.pilot import drive, press, shown, text_of, until, until_shown
 from tests.dashboard.recorded import SteadySampler
 from tests.engine import fake_worker, troubled_worker
 from tests.engine_runs import MOST_SECONDS, Host, engine_of, kill, view_in
@@ -40,19 +40,16 @@ def test_a_run_from_its_middle_to_its_end_and_again(
                 app.model.current and app.model.current.name == "mapping"))  # fmt: skip
             await press(pilot, "space")
             await until(pilot, lambda: app.model.state == "paused")
-            assert "paused" in text_of(pilot)
+            await until_shown(pilot, "paused")
             await press(pilot, "space")
             await until(pilot, lambda: app.model.state == "done")
-            await until(pilot, lambda: bool(app.model.verdicts))
-            await settle(pilot)
-            assert "5 of 6" in text_of(pilot) and "3 matches, 15 needed" in text_of(pilot)
+            await until_shown(pilot, "5 of 6", "3 matches, 15 needed")
 
     async def look_again() -> None:
         app = app_for(root)
         async with shown(app, SIZE) as pilot:
-            await until(pilot, lambda: app.model.state == "done" and bool(app.model.verdicts))
-            await settle(pilot)
-            assert "3 matches, 15 needed" in text_of(pilot)
+            await until_shown(pilot, "3 matches, 15 needed")
+            assert app.model.state == "done"
             assert any("features done" in line.text for line in app.model.lines)
 
     drive(watch())
@@ -76,13 +73,12 @@ def test_a_killed_engine_is_told_and_started_again(
                 app.model.current and app.model.current.name == "mapping"))  # fmt: skip
             kill(engine_of(root).identity.pid)
             await until(pilot, lambda: app.model.state == "interrupted")
-            await settle(pilot)
-            assert "The engine is gone" in text_of(pilot) and "interrupted" in text_of(pilot)
+            await until_shown(pilot, "The engine is gone", "interrupted")
             await press(pilot, "t")
             await until(pilot, lambda: app.model.connection.state == "live")
             await until(pilot, lambda: app.model.state == "done")
             assert app.model.stage("features").state == "skipped"  # type: ignore[union-attr]
-            assert "The engine is gone" not in text_of(pilot)
+            await until(pilot, lambda: "The engine is gone" not in text_of(pilot))
 
     drive(watch())
     for started in restarter.started:
@@ -101,8 +97,7 @@ def test_a_failed_stage_is_tried_again(
         app = app_for(root)
         async with shown(app, SIZE) as pilot:
             await until(pilot, lambda: app.model.state == "failed")
-            await settle(pilot)
-            assert "a.jpg fits nothing" in text_of(pilot) and "look again" in text_of(pilot)
+            await until_shown(pilot, "a.jpg fits nothing", "look again")
             await press(pilot, "t")
             await until(pilot, lambda: app.model.state == "done")
 
@@ -123,7 +118,7 @@ def test_a_flood_of_events_does_not_hold_the_keys(
         async with shown(app, SIZE) as pilot:
             await until(pilot, lambda: ("pairs", "loss 1") in app.model.series)
             await press(pilot, "question_mark")
-            assert "Every key" in text_of(pilot)
+            await until_shown(pilot, "Every key")
             await press(pilot, "escape")
             before = app.model.updates
             await until(pilot, lambda: app.model.state == "done")
