@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue
 
-from pipeline.array_files import SUFFIX, DamagedFile, encode_arrays, read_arrays
+from pipeline.array_files import DamagedFile, encode_arrays, read_arrays
 from pipeline.atomic_files import replacing_file, storage_error, write_bytes, write_json
+from pipeline.checkpoint_file import checkpoint_path, drop_checkpoint
 from pipeline.codecs import load_product, save_product
 from pipeline.errors import PipelineError
 from pipeline.item_store import Arrays, DiskStore
@@ -24,7 +25,6 @@ from pipeline.manifest import StageEntry
 from pipeline.run_directory import RunDirectory
 
 MOST_PREVIEWS = 8
-_CHECKPOINT = f"checkpoint{SUFFIX}"
 _DATA = "data.json"  # an array of the file that holds the plain data as text
 
 
@@ -90,7 +90,7 @@ class Workspace(RunDirectory):
         text = np.frombuffer(json.dumps(data).encode(), np.uint8)
         chunks = encode_arrays({**arrays, _DATA: text})
         with (
-            replacing_file(self._checkpoint_path(stage)) as temporary,
+            replacing_file(checkpoint_path(self.root, stage)) as temporary,
             temporary.open("xb") as file,
         ):
             file.writelines(chunks)
@@ -109,11 +109,7 @@ class Workspace(RunDirectory):
 
     def drop_checkpoint(self, stage: str) -> None:
         """Remove a stage's checkpoint, if there is one."""
-        path = self._checkpoint_path(stage)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise storage_error(error, path) from error
+        drop_checkpoint(self.root, stage)
 
     def save_preview(self, stage: str, name: str, picture: bytes) -> str:
         """Keep a small picture of where a stage is, and of the older ones only the newest few; its
@@ -128,15 +124,12 @@ class Workspace(RunDirectory):
             raise storage_error(error, folder) from error
         return f"{stage}/previews/{name}"
 
-    def _checkpoint_path(self, stage: str) -> Path:
-        return _checkpoint_path(self.root, stage)
-
 
 def read_checkpoint(root: Path, stage: str) -> tuple[Arrays, dict[str, JsonValue]] | None:
     """The arrays and the plain data of a stage's checkpoint, or None if there is none; also while
     the run goes on. Raises DamagedFile naming it where it is not whole, and PipelineError where the
     disk does not give it."""
-    path = _checkpoint_path(root, stage)
+    path = checkpoint_path(root, stage)
     try:
         arrays = read_arrays(path)
     except FileNotFoundError:
@@ -149,7 +142,3 @@ def read_checkpoint(root: Path, stage: str) -> tuple[Arrays, dict[str, JsonValue
         ) from error
     data: dict[str, JsonValue] = json.loads(arrays.pop(_DATA).tobytes())
     return arrays, data
-
-
-def _checkpoint_path(root: Path, stage: str) -> Path:
-    return root / "stages" / stage / _CHECKPOINT
