@@ -147,11 +147,11 @@ class RunDirectory:
         stage = entry.ingredients.stage
         self._update(lambda known: replace(known, stages={**known.stages, stage: entry}))
 
-    def forget(self, stage: str) -> None:
-        """Record that a stage is not finished."""
+    def forget(self, *stages: str) -> None:
+        """Record that these stages are not finished."""
 
         def without(known: Manifest) -> Manifest:
-            others = {name: entry for name, entry in known.stages.items() if name != stage}
+            others = {name: entry for name, entry in known.stages.items() if name not in stages}
             return replace(known, stages=others)
 
         self._update(without)

@@ -43,12 +43,12 @@ def main() -> int:
     if CLOCK in os.environ:
         # Before the engine is imported: its parts take the clock as a default.
         vars(time)["time"] = jumping(time.time, time.monotonic)
-    from pipeline.engine import disk_room, supervisor
+    from pipeline.engine import course, disk_room
     from pipeline.engine.audience import Patience
     from pipeline.engine.worker_process import WorkerProcess
     from tui import engine_process
 
-    vars(supervisor)["plan"] = plan_to_mapping
+    vars(course)["plan"] = plan_to_mapping
     vars(disk_room)["SECONDS_BETWEEN_LOOKS"] = 0.2
     vars(engine_process)["Patience"] = partial(Patience, done_s=0.3)
     worker = os.environ.get(WORKER, "tests.engine.fake_worker")

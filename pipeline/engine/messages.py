@@ -46,9 +46,15 @@ class SaveCheckpoint(Message):
 
 
 class Retry(Message):
-    """Try a failed stage again, from its checkpoint or its last item."""
+    """Try a failed stage again, from its checkpoint or its last item.
+
+    stage: run this one again from its beginning instead, failed or not, and all after it; not
+    where an earlier one is at work. confirm: also where stages are done or running.
+    """
 
     op: Literal["retry"]
+    stage: str | None = Field(default=None, max_length=40)
+    confirm: bool = False
 
 
 class RunUntil(Message):

@@ -28,6 +28,7 @@ from pipeline.engine.messages import (
     Stop,
 )
 from pipeline.engine.parameters import Parameters, Proposal, as_record
+from pipeline.engine.retrying import retry_from, unknown_stage
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.viewing import Viewing
 from pipeline.errors import PipelineError
@@ -86,7 +87,7 @@ class Service:
 
     async def log_tail(self, stage: str, lines: int) -> LogAnswer:
         """The last lines of a stage's log; KeyError for an unknown stage."""
-        if stage not in self._supervisor.stage_names():
+        if stage not in self._supervisor.course.names():
             raise KeyError(stage)
         path = self._directory.log_path(stage)
         return LogAnswer(stage=stage, lines=tuple(await asyncio.to_thread(last_lines, path, lines)))
@@ -121,7 +122,7 @@ class Service:
             case SaveCheckpoint():
                 return self._checkpoint()
             case Retry():
-                return self._retry()
+                return self._retry(command, by)
             case RunUntil():
                 return await self._run_until(command.stage)
             case SetParameters():
@@ -154,7 +155,9 @@ class Service:
             return Answer(ok=False, message="No stage runs now: all that is finished is kept.")
         return Answer(ok=True, message="A checkpoint is saved after the step at hand.")
 
-    def _retry(self) -> Answer:
+    def _retry(self, command: Retry, by: str) -> Answer:
+        if command.stage is not None:
+            return retry_from(self._supervisor, command.stage, command.confirm, by)
         state = self._supervisor.state
         if state != "failed":
             hint = "`resume` goes on after a pause." if state == "paused" else ""
@@ -163,10 +166,9 @@ class Service:
         return Answer(ok=True, message="The failed stage is tried again.")
 
     async def _run_until(self, stage: str | None) -> Answer:
-        names = self._supervisor.stage_names()
+        names = self._supervisor.course.names()
         if stage is not None and stage not in names:
-            hint = f"Stages: {', '.join(names)}."
-            return Answer(ok=False, message=f"There is no stage {stage}.", hint=hint)
+            return unknown_stage(stage, names)
         await self._parameters.set_until(stage)
         self._supervisor.plan_changed()
         return Answer(ok=True, message=f"The last stage is {stage or names[-1]}.")
@@ -220,19 +222,15 @@ class Service:
     def _reruns(self, proposal: Proposal) -> tuple[str, ...]:
         """The stages that are done or running and would have to run again."""
         supervisor = self._supervisor
-        names = supervisor.stage_names()
+        course, names = supervisor.course, supervisor.course.names()
         first = len(names)
         for name, applies in proposal.applies.items():
             stage = name.partition(".")[0]
-            begun = supervisor.is_finished(stage) or (
-                stage == supervisor.running and applies != "live"
-            )
+            begun = course.is_finished(stage) or (stage == supervisor.running and applies != "live")
             if begun:
                 first = min(first, names.index(stage))
         begun_after = [
-            name
-            for name in names[first:]
-            if supervisor.is_finished(name) or name == supervisor.running
+            name for name in names[first:] if course.is_finished(name) or name == supervisor.running
         ]
         return tuple(begun_after)
 

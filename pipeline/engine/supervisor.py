@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from pipeline.engine.audience import Audience, Patience
+from pipeline.engine.course import Course
 from pipeline.engine.disk_room import ENOUGH_MB, room_again
 from pipeline.engine.journal import Journal
 from pipeline.engine.orders import (
@@ -20,7 +21,6 @@ from pipeline.engine.orders import (
     PauseStage,
     Reported,
     ResumeStage,
-    RunStage,
     StageEnd,
     WriteReport,
 )
@@ -31,7 +31,7 @@ from pipeline.errors import PipelineError
 from pipeline.events import RunChanged, RunStateName, StageChanged, StageStateName
 from pipeline.request import Change
 from pipeline.run_directory import RunDirectory
-from pipeline.stages import VIEWED_STAGE, StageEntry, plan
+from pipeline.stages import VIEWED_STAGE, StageEntry
 
 _FINISHED = ("done", "skipped")
 
@@ -58,7 +58,7 @@ class Supervisor:
         self._viewing = viewing
         self._state: RunStateName = "starting"
         self._running: str | None = None
-        self._ends: dict[str, StageEnd] = {}
+        self._course = Course(directory, parameters)
         self._pause_reason: RunChanged | None = None
         self._room_wanted: RunChanged | None = None
         self._stop_wanted = False
@@ -88,18 +88,15 @@ class Supervisor:
         """Whether the pause ends by itself, when the disk has room again."""
         return self._pause_reason is not None and self._pause_reason is self._room_wanted
 
-    def planned(self) -> tuple[StageEntry, ...]:
-        """The stages of this run, in order."""
-        request = self._parameters.request
-        return plan(route=request.route, until=request.until)
+    @property
+    def course(self) -> Course:
+        """What the run is to do, and how far it is."""
+        return self._course
 
-    def stage_names(self) -> tuple[str, ...]:
-        """All stages that this run could have, planned or not, in order."""
-        return tuple(entry.name for entry in plan(route=self._parameters.request.route))
-
-    def is_finished(self, stage: str) -> bool:
-        """Whether the stage is up to date in this pass."""
-        return stage in self._ends
+    @property
+    def ending(self) -> bool:
+        """Whether nothing is begun any more, because the engine ends."""
+        return self._stop_wanted
 
     async def run(self) -> None:
         """Run the stages, then wait for more to do as long as somebody may want it."""
@@ -107,7 +104,7 @@ class Supervisor:
             self._tell_run("starting")
             for change in self._parameters.changes_since(self._journal.view().revision):
                 self._journal.tell(change.parameter.partition(".")[0], as_record(change))
-            for entry in self.planned():
+            for entry in self._course.planned():
                 self._tell_stage(entry.name, "waiting")
             await self._pass()
             while not self._stop_wanted and await self._wanted_again():
@@ -175,18 +172,23 @@ class Supervisor:
 
     def rerun_from(self, stage: str, why: str) -> None:
         """Mark a stage and all after it as stale, and run them again."""
-        # Of all stages: one that is no longer planned may be finished, or about to be.
-        names = self.stage_names()
-        for name in names[names.index(stage) :]:
+        for name in self._course.after(stage):
             if name == self._running:
                 self._overtake("stale", why)
-            elif self._ends.pop(name, None) is not None:
+            elif self._course.reopen(name):
                 self._tell_stage(name, "stale", why)
         self.again()
 
+    def run_anew_from(self, stage: str, why: str) -> None:
+        """Run a stage and all after it again from their beginning, whatever is done of them."""
+        self._course.begin_anew(stage)
+        self.rerun_from(stage, why)
+
     def plan_changed(self) -> None:
         """Stop the running stage if it is not wanted any more, and run those that are now."""
-        if self._running is not None and self._running not in [e.name for e in self.planned()]:
+        if self._running is not None and self._running not in [
+            entry.name for entry in self._course.planned()
+        ]:
             self._overtake("stopped", "not wanted any more")
         if self._state != "failed":  # what failed waits for a retry
             self.again()
@@ -206,15 +208,19 @@ class Supervisor:
         await self._viewing.run_begins()
         if self._state == "failed":
             # A damaged product may be the reason: all stages are looked at anew.
-            self._ends.clear()
+            self._course.reopen_all()
         self._tell_run("running")
         while True:
             await self._while_paused()
             self._again_wanted = False  # all that was wanted so far is looked at now
+            refused = await self._forget()
             if self._stop_wanted:
                 self._tell_stopped()
                 return
-            entry = next((e for e in self.planned() if e.name not in self._ends), None)
+            if refused is not None:
+                self._tell_run("failed", refused.message, refused.hint)
+                return
+            entry = self._course.next()
             if entry is None:
                 if await self._finish(begin):
                     return
@@ -233,24 +239,25 @@ class Supervisor:
             end = StageEnd.of_failure(entry.name, error)
             self._tell_end(end)
             return end
-        if self._is_held_up():
+        if self._is_held_up() or self._course.next() != entry:  # an earlier one is to run again
             return StageEnd(stage=entry.name, state="stopped")
         self._prepare_after(entry)
         self._running = entry.name
         if entry.name == VIEWED_STAGE:
             self._viewing.attach(worker)
         try:
-            end = await worker.run_stage(self._order(entry))
+            end = await worker.run_stage(self._course.order(entry))
         finally:
             self._running = None
             self._viewing.detach()
-        if self._stop_wanted and end.state == "failed":
+        overtaken = self._take_overtaken()
+        if end.state == "failed" and (self._stop_wanted or overtaken is not None):
             # It had to be killed on the way to a stop: no failure.
             end = end.model_copy(update={"state": "stopped"})
-        overtaken = self._take_overtaken()
+            self._workers.retire()
         if overtaken is not None:
             self._tell_stage(entry.name, *overtaken)
-        elif end.state in _FINISHED and not self._knows_its_parameters(entry):
+        elif end.state in _FINISHED and not self._course.knows_its_parameters(entry):
             self._tell_stage(entry.name, "stale", "a parameter changed after its last step")
         elif end.state == "full":
             self._tell_stage(entry.name, "stopped", end.why)
@@ -258,16 +265,14 @@ class Supervisor:
         else:
             self._tell_end(end)
             if end.state in _FINISHED:
-                self._ends[entry.name] = end
+                self._course.finish(end)
         return end
 
     def _prepare_after(self, entry: StageEntry) -> None:
         """Start the worker of the next stage if it needs another one."""
-        planned = self.planned()
-        if entry in planned[:-1]:  # the plan may have changed meanwhile
-            later = planned[planned.index(entry) + 1]
-            if later.libraries != entry.libraries and later.name not in self._ends:
-                self._workers.prepare(later)
+        later = self._course.follower(entry)
+        if later is not None and later.libraries != entry.libraries:
+            self._workers.prepare(later)
 
     def _is_held_up(self) -> bool:
         return self._stop_wanted or self._pause_reason is not None
@@ -280,22 +285,6 @@ class Supervisor:
     def _take_overtaken(self) -> tuple[StageStateName, str] | None:
         overtaken, self._overtaken = self._overtaken, None
         return overtaken
-
-    def _order(self, entry: StageEntry) -> RunStage:
-        parameters = self._parameters
-        return RunStage(
-            stage=entry.name,
-            route=parameters.request.route,
-            config=parameters.config,
-            changed=tuple(map(ChangeField.of, parameters.changes_of(entry.name))),
-        )
-
-    def _knows_its_parameters(self, entry: StageEntry) -> bool:
-        """Whether a finished stage was made with the parameters that hold now: a live change may
-        come after the stage's last step."""
-        recorded = self._directory.entry(entry.name)
-        section = getattr(self._parameters.config, entry.name).model_dump(mode="json")
-        return recorded is not None and recorded.ingredients.config == section
 
     async def _finish(self, begin: float) -> bool:
         """Write the report and let the workers end; false where more is wanted meanwhile."""
@@ -314,16 +303,16 @@ class Supervisor:
     async def _report(self, begin: float) -> Reported | None:
         """Have the report written; None where a stage is to run again before."""
         try:
-            worker = await self._workers.for_stage(self.planned()[-1])
+            worker = await self._workers.for_stage(self._course.planned()[-1])
         except PipelineError as error:
             return Reported(error=f"{error.message} {error.hint}")
-        entries = self.planned()  # a worker takes its time to start
-        if any(entry.name not in self._ends for entry in entries):
+        outcomes = self._course.outcomes()  # a worker takes its time to start
+        if outcomes is None:
             return None
         order = WriteReport(
             route=self._parameters.request.route,
             config=self._parameters.config,
-            outcomes=tuple(self._ends[entry.name] for entry in entries),
+            outcomes=outcomes,
             wall_s=time.monotonic() - begin,
             peak_rss_mb=self._workers.peak_rss_mb,
         )
@@ -334,9 +323,18 @@ class Supervisor:
             if self._state != "paused":
                 self._tell_run("paused", self._pause_reason.why, self._pause_reason.hint)
             self._wake.clear()
+            await self._forget()  # what the disk refuses now is tried again with the next stage
             await self._wake.wait()
         if self._state == "paused" and not self._stop_wanted:
             self._tell_run("running")
+
+    async def _forget(self) -> PipelineError | None:
+        """Forget what is to run anew; why that was not possible."""
+        try:
+            await self._course.forget()
+        except PipelineError as error:
+            return error
+        return None
 
     def _hold_for_room(self, end: StageEnd) -> None:
         """Pause because the disk is full, until there is room or the user says so."""
