@@ -7,6 +7,7 @@ however it came loose from its parents.
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -234,3 +235,9 @@ def until(found: Callable[[], T | None], most_s: float = MOST_SECONDS, every_s: 
             raise TimeoutError
         time.sleep(every_s)
     return result
+
+
+def states_in_log(root: Path, stage: str) -> list[str]:
+    """The states that a stage has gone through, by the run's log of events."""
+    events = [json.loads(line) for line in (root / "events.jsonl").read_text().splitlines()]
+    return [e["state"] for e in events if e["kind"] == "stage" and e["stage"] == stage]

@@ -39,6 +39,10 @@ def running(engine: FakeEngine) -> FakeEngine:
         (("checkpoint", "garden"), {"op": "checkpoint"}),
         (("resume", "garden"), {"op": "resume"}),
         (("retry", "garden"), {"op": "retry"}),
+        (
+            ("retry", "garden", "--from", "mapping", "--yes"),
+            {"op": "retry", "stage": "mapping", "confirm": True},
+        ),
         (("run-until", "garden", "matching"), {"op": "run-until", "stage": "matching"}),
         (("run-until", "garden", "all"), {"op": "run-until", "stage": None}),
         (
@@ -70,6 +74,7 @@ def test_a_command_reaches_the_engine_and_its_answer_the_user(
     ("arguments", "words"),
     [
         (("run-until", "garden", "matchin"), "Did you mean matching?"),
+        (("retry", "garden", "--from", "matchin"), "Did you mean matching?"),
         (("set", "garden", "matching.ratio"), "stage.field=value"),
         (("resume", "garden", "--set", "matching.ratio=0.7"), "barfield set garden"),
         (("set", "garden"), "Missing argument"),

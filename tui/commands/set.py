@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from tui.commands.options import AsJson, Run, confirmed
-from tui.failures import WRONG_USAGE, WrongUsage
+from tui.commands.options import AsJson, Run
+from tui.commands.steer import Yes, ask_for_reruns, tell_answer
+from tui.failures import WrongUsage
 
 
 def set_parameters(
@@ -17,9 +16,7 @@ def set_parameters(
     assignments: Annotated[
         list[str], typer.Argument(metavar="STAGE.FIELD=VALUE...", help="The new values.")
     ],
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Also where finished stages have to run again.")
-    ] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Change parameters of RUN while it goes on.
@@ -28,7 +25,6 @@ def set_parameters(
     """
     from pipeline.settings import SettingsError
     from tui.client import EngineClient, EngineGone
-    from tui.commands.steer import tell_answer
     from tui.kept_changes import assigned
     from tui.runs import engine_of, no_engine, resolve_run, status_of
 
@@ -41,11 +37,7 @@ def set_parameters(
     command: dict[str, Any] = {"op": "set", "changes": changes}
     answer = client.command({**command, "confirm": yes})
     if answer.reruns and not answer.ok:
-        if not _confirmed(answer.message, as_json):
-            told = answer.model_dump(mode="json")
-            typer.echo(json.dumps(told, indent=1) if as_json else answer.message)
-            typer.echo("Nothing was changed; --yes does it.", err=True)
-            raise typer.Exit(WRONG_USAGE)
+        ask_for_reruns(answer, as_json)
         # Only if nobody else has changed anything since the question.
         repeated = {**command, "confirm": True, "base_revision": answer.revision}
         try:
@@ -53,9 +45,3 @@ def set_parameters(
         except EngineGone as error:  # a run that is done does not wait for answers
             raise no_engine(status_of(root)) from error
     tell_answer(answer, as_json)
-
-
-def _confirmed(question: str, as_json: bool) -> bool:
-    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return False
-    return confirmed(f"{question} Go on?", default=False)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui.commands.options import AsJson, Run
-from tui.failures import WrongUsage
+from tui.commands.options import AsJson, Run, confirmed
+from tui.failures import WRONG_USAGE, WrongUsage
 
 if TYPE_CHECKING:
     from pipeline.engine.messages import Answer
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 Detach = Annotated[
     bool | None,
     typer.Option("--detach/--no-detach", help="Where a new engine has to be started: as for run."),
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Also where finished stages have to run again.")
 ]
 
 
@@ -98,11 +102,30 @@ def resume(
     _tell(status, {"op": "resume"}, as_json)
 
 
-def retry(run: Run, detach: Detach = None, as_json: AsJson = False) -> None:
+def retry(
+    run: Run,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="STAGE",
+            help="Run this stage and all after it again from the beginning, failed or not.",
+        ),
+    ] = None,
+    yes: Yes = False,
+    detach: Detach = None,
+    as_json: AsJson = False,
+) -> None:
     """Try the failed stage of RUN again, from its checkpoint or its last item."""
+    from tui.commands.run import check_stage, route_of
     from tui.runs import resolve_run, status_of
 
-    status = status_of(resolve_run(run))
+    root = resolve_run(run)
+    if stage is not None:
+        check_stage("--from", stage, route_of(root))
+        _retry_from(status_of(root), stage, yes, detach, as_json)
+        return
+    status = status_of(root)
     # The engine that saw the stage fail stays for a while, for this.
     failed_just_now = status.engine is not None and status.state == "failed"
     if _is_at_rest(status) and not failed_just_now:
@@ -118,6 +141,50 @@ def tell_answer(answer: Answer, as_json: bool) -> None:
     if not answer.ok:
         raise PipelineError("Not possible", answer.message, answer.hint)
     typer.echo(json.dumps(answer.model_dump(mode="json"), indent=1) if as_json else answer.message)
+
+
+def ask_for_reruns(answer: Answer, as_json: bool) -> None:
+    """Ask whether the stages that an answer names shall run again. Ends the command where the user
+    does not want it, or cannot be asked."""
+    can_ask = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    if can_ask and confirmed(f"{answer.message} Go on?", default=False):
+        return
+    told = answer.model_dump(mode="json")
+    typer.echo(json.dumps(told, indent=1) if as_json else answer.message)
+    typer.echo("Nothing was changed; --yes does it.", err=True)
+    raise typer.Exit(WRONG_USAGE)
+
+
+def _retry_from(
+    status: RunStatus, stage: str, yes: bool, detach: bool | None, as_json: bool
+) -> None:
+    """Run a stage and all after it again, by the engine that is there or by a new one."""
+    from tui.client import EngineClient, EngineGone
+    from tui.retry_at_rest import begin_anew, stages_to_repeat
+    from tui.runs import no_engine, status_of
+
+    if status.engine is None:
+        if status.elsewhere or status.state == "silent":
+            raise no_engine(status)
+        request = _recorded_request(status.root)
+        answer = stages_to_repeat(request, stage)
+        if not answer.reruns:
+            tell_answer(answer, as_json)
+        if not yes:
+            ask_for_reruns(answer, as_json)
+        begin_anew(status.root, request, stage)
+        _start(request, detach, as_json)
+        return
+    client = EngineClient(status.engine.socket)
+    command = {"op": "retry", "stage": stage, "confirm": yes}
+    answer = client.command(command)
+    if answer.reruns and not answer.ok:
+        ask_for_reruns(answer, as_json)
+        try:
+            answer = client.command({**command, "confirm": True})
+        except EngineGone as error:  # a run that is done does not wait for answers
+            raise no_engine(status_of(status.root)) from error
+    tell_answer(answer, as_json)
 
 
 def _order(run: str, command: dict[str, Any], as_json: bool) -> None:
