@@ -142,6 +142,11 @@ class DashboardApp(App[Outcome]):
         if not self.readonly:
             self._in_thread(partial(give, self.link, command))
 
+    def restart(self) -> None:
+        """Start the engine of a run at rest, and show how that went."""
+        if not self.readonly:
+            self._in_thread(partial(self._restart, self.link.root))
+
     def offers(self, key: Key) -> bool:
         """Whether a key does something in this version."""
         return not key.action.startswith("open(") or key.action[6:-2] in SCREENS
@@ -211,7 +216,7 @@ class DashboardApp(App[Outcome]):
         elif self.model.state == "done":
             self.say("The run is done: nothing to try again.", "Change a parameter first.")
         else:
-            self._in_thread(partial(self._restart, self.link.root))
+            self.restart()
 
     def action_stop(self) -> None:
         """Stop the run, after a question."""

@@ -80,6 +80,8 @@ RUN_KEYS: tuple[Key, ...] = (
     Key("f", "follow", "Follow", "Look at the stage that runs, from now on."),
     Key("x", "run_until", "Run until", "Make the selected stage the last one; again: all stages.",
         "Steer", steers=True),
+    Key("T", "retry_from", "Run again", "Run the selected stage again from its beginning, and all "
+        "after it; asks first.", "Steer", steers=True),
 )  # fmt: skip
 
 # Keys of the parameters' screen; not in ALL_KEYS, because its footer and title tell them.

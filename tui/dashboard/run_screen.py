@@ -16,6 +16,7 @@ from tui.dashboard.look import LEVEL_STYLES, STATE_STYLES, joined, safe
 from tui.dashboard.model import Model
 from tui.dashboard.panels import panel_class
 from tui.dashboard.panels.base import Panel
+from tui.dashboard.retrying import retry_from
 from tui.dashboard.screens import DashboardScreen
 from tui.dashboard.stage_list import StageList
 from tui.dashboard.tunnel import tunnel_command
@@ -106,6 +107,11 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
         view = self.dashboard.model.view
         until = None if view is not None and view.until == self.selected else self.selected
         self.dashboard.give({"op": "run-until", "stage": until})
+
+    def action_retry_from(self) -> None:
+        """Run the selected stage and all after it again, after a question."""
+        if self.selected and not self.dashboard.readonly:
+            retry_from(self.dashboard, self.selected)
 
     def _select(self, stage: str) -> None:
         self._selected = stage
