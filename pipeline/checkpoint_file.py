@@ -1,4 +1,4 @@
-"""Where the checkpoint of a stage is kept. Without numbers, so that the engine can remove it too."""
+"""Where the checkpoint of a stage is kept; without numbers, so that the engine can remove it."""
 
 from __future__ import annotations
 

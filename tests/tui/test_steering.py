@@ -40,8 +40,8 @@ def running(engine: FakeEngine) -> FakeEngine:
         (("resume", "garden"), {"op": "resume"}),
         (("retry", "garden"), {"op": "retry"}),
         (
-            ("retry", "garden", "--from", "mapping", "--yes"),
-            {"op": "retry", "stage": "mapping", "confirm": True},
+            ("retry", "garden", "--from", "mapping"),
+            {"op": "retry", "stage": "mapping", "confirm": False},
         ),
         (("run-until", "garden", "matching"), {"op": "run-until", "stage": "matching"}),
         (("run-until", "garden", "all"), {"op": "run-until", "stage": None}),
@@ -127,6 +127,21 @@ def test_without_an_engine_the_user_is_told_how_to_go_on(
     assert code == 1 and "it is done" in err and "barfield resume garden" in err
     assert "barfield run-until garden" in err
     assert not (engine.root / REQUEST).exists()
+
+
+def test_a_stage_runs_again_with_a_yes(running: FakeEngine, barfield: Barfield) -> None:
+    running.answers["retry"] = Answer(
+        ok=False, message="pairs, mapping would run again.", reruns=("pairs", "mapping")
+    )
+    again = ("retry", "garden", "--from", "pairs")
+    code, out, err = barfield(*again)
+    assert (code, out) == (2, "pairs, mapping would run again.\n") and "--yes" in err
+    with terminal(*again) as shown:
+        shown.read_until("Go on? [y/N]")
+        shown.type("y\n")
+        assert shown.end() == 0
+    assert barfield(*again, "--yes") == (0, "Confirmed.\n", "")
+    assert [command["confirm"] for command in running.commands] == [False, False, True, True]
 
 
 def test_wrong_usage_is_json_where_json_was_asked_for(
