@@ -6,14 +6,24 @@ from pathlib import Path
 
 import pytest
 from textual.color import Color
-from textual.events import Key
 
 from pipeline.config import RunConfig
 from pipeline.engine.messages import Answer
 from pipeline.events import StageChanged
 from pipeline.settings import changed_config, load_settings
 from tests.dashboard.configured import BY, ConfiguredRun, as_far_as_mapping
-from tests.dashboard.pilot import SIZES, ThisPilot, drive, press, settle, shown, text_of, until
+from tests.dashboard.pilot import (
+    SIZES,
+    ThisPilot,
+    drive,
+    key_event,
+    press,
+    settle,
+    shown,
+    text_of,
+    type_keys,
+    until,
+)
 from tests.dashboard.recorded import app_of
 from tests.dashboard.test_parameters import WithoutEngine
 from tui.dashboard.dialogs import Confirm
@@ -38,13 +48,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ConfiguredRun:
 
 async def find(pilot: ThisPilot, words: str) -> None:
     """Search, and go to what was found."""
-    await pilot.press("slash", *map(key_of, words))
+    await type_keys(pilot, "slash", *words)
     await press(pilot, "enter")
 
 
 async def type_value(pilot: ThisPilot, text: str, *, keep: bool = True) -> None:
     """Type a value for the parameter at the cursor."""
-    await pilot.press("enter", *map(key_of, text))
+    await type_keys(pilot, "enter", *text)
     await press(pilot, *(["enter"] if keep else []))
     await settle(pilot)
 
@@ -52,12 +62,6 @@ async def type_value(pilot: ThisPilot, text: str, *, keep: bool = True) -> None:
 def told_in(pilot: ThisPilot, where: str) -> str:
     """What is told in a part of the screen, however it is wrapped."""
     return screen_of(pilot).query_one(where, Prose).shown
-
-
-def key_of(character: str) -> str:
-    """The key of a character as Textual names it."""
-    names = {".": "full_stop", ",": "comma", "_": "underscore", "-": "minus", " ": "space"}
-    return names.get(character, character)
 
 
 def screen_of(pilot: ThisPilot) -> ParametersScreen:
@@ -109,7 +113,7 @@ def test_a_value_is_checked_as_it_is_typed_and_applied(
             assert "99" in row and "at most 50 px" in row
             await press(pilot, "enter")
             assert not screen_of(pilot).drafts.values and "at most 50 px" in text_of(pilot)
-            await pilot.press("backspace", "backspace", "3", "full_stop", "5")
+            await type_keys(pilot, "backspace", "backspace", "3", "full_stop", "5")
             await press(pilot, "enter")
             assert screen_of(pilot).drafts.values == {ERROR: 3.5}
             text = text_of(pilot)
@@ -136,7 +140,7 @@ def test_keys_that_come_all_at_once_are_all_heard(run: ConfiguredRun) -> None:
         async with shown(app_of(run)) as pilot:
             await press(pilot, "p")
             for key in ("down", "down", "enter", "3", "enter"):
-                pilot.app.post_message(Key(key, key if len(key) == 1 else None))
+                pilot.app.post_message(key_event(key))
             await settle(pilot)
             assert screen_of(pilot).drafts.values == {ERROR: 3.0}
 
@@ -249,7 +253,7 @@ def test_what_is_fixed_is_not_asked_for_and_can_be_saved(run: ConfiguredRun) -> 
             before = path.read_bytes()
             await press(pilot, "w")
             assert "garden-2.toml" in text_of(pilot)
-            await pilot.press("ctrl+u", *map(key_of, "garden.toml"))
+            await type_keys(pilot, "ctrl+u", *"garden.toml")
             await press(pilot, "enter")
             assert isinstance(pilot.app.screen, SaveDialog)
             assert "there already" in pilot.app.screen.query_one("#answer", Prose).shown
