@@ -76,11 +76,15 @@ class Figures:
     psnr: float
 
 
-def judge(alignment: Alignment, patches: Patches, stride: int = 1) -> Figures:
-    """Compare an alignment with the truth. stride: look at every so manieth pixel, each way."""
-    side = patches.side_px
-    points = patches.points.view(side, side, 2)[::stride, ::stride].reshape(-1, 2)
-    truth = patches.colours[:, ::stride, ::stride].reshape(patches.count, -1, 3)
+def judge(alignment: Alignment, patches: Patches, most_pixels: int | None = None) -> Figures:
+    """Compare an alignment with the truth.
+
+    most_pixels: of each patch, as a sample for figures on the way: the same ones every time, drawn
+    evenly over the whole of it, since what lies at its edge is learned worst; None: all.
+    """
+    chosen = _chosen(len(patches.points), most_pixels).to(patches.points.device)
+    points = patches.points[chosen]
+    truth = patches.colours.flatten(1, 2)[:, chosen]
     warps = alignment.warps
     places = warped(homographies(warps), points)
     squares = 0.0
@@ -100,6 +104,14 @@ def picture(alignment: Alignment, patches: Patches, width_px: int, height_px: in
     colours = _colours_at(alignment, points).clamp(0, 1) * 255
     pixels = colours.round().to(torch.uint8).cpu().numpy()
     return np.asarray(pixels.reshape(height_px, width_px, 3))
+
+
+def _chosen(count: int, most: int | None) -> Tensor:
+    """Numbers, in ascending order, of at most so many of `count` pixels."""
+    if most is None or most >= count:
+        return torch.arange(count)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randperm(count, generator=generator)[:most].sort().values
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from pipeline.stage import Checkpoint
 
 MOMENTS = 40  # that the curves and the animation have, besides the start
 _TRIAL_STEPS = 6
-_JUDGED_SIDE_PX = 30  # pixels along a side of a patch that the curves look at
+_JUDGED_PIXELS = 900  # of each patch, on the way: to look at all takes as long as many steps
 _PICTURE_PX = 160  # longer side
 _JPEG_QUALITY = 90
 
@@ -34,7 +34,7 @@ _JPEG_QUALITY = 90
 class Moment:
     """How far a method was at one time.
 
-    step: its own. picture: the learned image, as JPEG. warps: (N, 8) in sl(3).
+    step: its own. figures: from a sample of the pixels, at the end from all. picture: the learned image, as JPEG. warps: (N, 8) in sl(3).
     """
 
     step: int
@@ -80,10 +80,6 @@ class Race:
         for alignment in self.alignments.values():
             alignment.change(config)
 
-    def results(self) -> dict[PlanarMethod, Figures]:
-        """The figures of every method as it stands, from all pixels."""
-        return {method: judge(a, self.patches) for method, a in self.alignments.items()}
-
     def checkpoint(self) -> Checkpoint:
         """All that decides what comes next, and the moments so far."""
         arrays = {
@@ -125,11 +121,13 @@ class Race:
             ]
 
     def _add_moments(self) -> None:
+        """Note where every method is. At the end all pixels are judged, once: everything that tells
+        how a method ended takes its figures from the last moment."""
         width, height = _picture_size(self.patches)
-        stride = max(1, self.patches.side_px // _JUDGED_SIDE_PX)
+        most_pixels = None if self.step == self.steps else _JUDGED_PIXELS
         for method, alignment in self.alignments.items():
             seen = picture(alignment, self.patches, width, height)
-            figures = judge(alignment, self.patches, stride)
+            figures = judge(alignment, self.patches, most_pixels)
             warps = alignment.warps.tolist()
             moment = Moment(alignment.done, figures, warps, jpeg(seen, _JPEG_QUALITY))
             self.moments[method].append(moment)

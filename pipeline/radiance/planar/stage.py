@@ -29,7 +29,7 @@ class AlignPlanar:
     """Stage `planar`."""
 
     name: ClassVar[str] = "planar"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("source",)
     makes: ClassVar[tuple[str, ...]] = ("planar",)
     Config: ClassVar[type[StageConfig]] = PlanarConfig
@@ -136,7 +136,6 @@ def _check_finite(race: Race) -> None:
 
 def _curves(image: str, race: Race, config: PlanarConfig) -> dict[str, Any]:
     """What `curves.json` holds: the settings, and for each method the figures of every moment."""
-    results = race.results()
     return {
         "image": image,
         "patches": config.patches,
@@ -151,8 +150,8 @@ def _curves(image: str, race: Race, config: PlanarConfig) -> dict[str, Any]:
                 "warp_error": [moment.figures.warp_error for moment in moments],
                 "psnr": [moment.figures.psnr for moment in moments],
                 "final": {
-                    "warp_error": results[method].warp_error,
-                    "psnr": results[method].psnr,
+                    "warp_error": moments[-1].figures.warp_error,
+                    "psnr": moments[-1].figures.psnr,
                     "warps": [list(warp) for warp in moments[-1].warps],
                 },
             }

@@ -11,4 +11,4 @@ from pipeline.radiance.planar import race
 def _small_moments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Moments that cost little: a tiny picture, and few pixels to judge by."""
     monkeypatch.setattr(race, "_PICTURE_PX", 24)
-    monkeypatch.setattr(race, "_JUDGED_SIDE_PX", 9)
+    monkeypatch.setattr(race, "_JUDGED_PIXELS", 81)

@@ -20,7 +20,10 @@ from pipeline.item_store import DiskStore
 from pipeline.photos.source import PhotoSource
 from pipeline.planar_config import PlanarConfig
 from pipeline.products import ItemStore, MemoryStore, PlanarAlignment
+from pipeline.radiance.planar import race
+from pipeline.radiance.planar.alignment import Alignment, Figures, judge
 from pipeline.radiance.planar.image_file import read_image
+from pipeline.radiance.planar.patches import Patches
 from pipeline.radiance.planar.stage import AlignPlanar
 from pipeline.runner import ForegroundControl
 from pipeline.stage import Checkpoint, Stage
@@ -109,6 +112,29 @@ def test_a_stage_that_goes_on_makes_the_same_product(tmp_path: Path) -> None:
     assert isinstance(loaded, PlanarAlignment) and loaded.curves == whole.curves
     assert (tmp_path / "animation.gif").read_bytes() == whole.animation
     assert json.loads((tmp_path / "curves.json").read_text())["patch_px"] == 45
+
+
+def test_the_end_is_judged_once_from_all_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race, "_JUDGED_PIXELS", 9)
+    judged: list[int | None] = []
+
+    def counted(alignment: Alignment, patches: Patches, most_pixels: int | None = None) -> Figures:
+        judged.append(most_pixels)
+        return judge(alignment, patches, most_pixels)
+
+    monkeypatch.setattr(race, "judge", counted)
+    config = small(methods=["smooth-grid"], steps=4)
+    records, product = align(picture_file(tmp_path), config, KeepingControl())
+    assert judged == [9, 9, 9, 9, None]
+    curve = product.curves["methods"]["smooth-grid"]
+    (report,) = [record.data for record in records if isinstance(record, Report)]
+    told = [record.value for record in records if isinstance(record, Metric)]
+    for name in ("warp_error", "psnr"):
+        end = curve[name][-1]
+        assert curve["final"][name] == report["methods"]["smooth-grid"][name] == end
+        assert end in told
 
 
 def test_rates_that_blow_up_are_named(tmp_path: Path) -> None:
