@@ -53,10 +53,14 @@ def test_wrong_use_is_told(picture: Path) -> None:
         folder = host.call_here("planar", str(picture.parent))
         typo = host.call_here("planar", picture.name, "--method", "smoothgrid")
         value = host.call_here("planar", picture.name, "--set", "planar.patches=1")
+        Path("notes.md").write_text("no picture")
+        text = host.call_here("planar", "notes.md")
     assert missing.code == 1 and "none.png does not exist" in missing.err
     assert folder.code == 1 and "is a folder" in folder.err
     assert typo.code == 2 and "Did you mean smooth-grid?" in typo.err
     assert value.code == 2 and "planar.patches" in value.err
+    assert text.code == 1 and "notes.md is no picture by its name" in text.err
+    assert "JPEG" in text.err and not (RUNS / "planar-notes").exists()
 
 
 def test_methods_are_checked_by_name() -> None:

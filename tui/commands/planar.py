@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tui.commands.run import DETACH, DISCARD, kept_changes
 from tui.failures import WrongUsage
+
+if TYPE_CHECKING:
+    from pipeline.request import GivenPaths
 
 
 def planar(
@@ -68,17 +71,36 @@ def planar(
         found = "is a folder" if image.is_dir() else "does not exist"
         raise PipelineError("No image", f"{image} {found}.", "Give the path of one picture.")
     file = image.absolute()
+    paths = GivenPaths(photos=file.parent, files=(file,))
     root = (out or RUNS / f"planar-{file.stem}").absolute()
+    check_name(image, paths, root)
     make_room(root)
     changes = () if discard_changes else kept_changes(root, settings, as_json)
     request = RunRequest(
-        paths=GivenPaths(photos=file.parent, files=(file,)),
+        paths=paths,
         out=root,
         kind="planar",
         config=settings,
         changes=changes,
     )
     run_session(request, Manner(attachment_of(detach), port, as_json))
+
+
+def check_name(image: Path, paths: GivenPaths, root: Path) -> None:
+    """Raises PipelineError, before there is a run of it, for a file that is no picture by its
+    name."""
+    from pipeline.config import RunConfig
+    from pipeline.errors import PipelineError
+    from pipeline.inputs import find_files
+
+    try:
+        find_files(paths, RunConfig(), root)
+    except PipelineError as error:
+        raise PipelineError(
+            "No image",
+            f"{image} is no picture by its name: it ends in {image.suffix or 'no suffix'}.",
+            "Give the path of one JPEG, PNG, TIFF or WebP picture, such as cat.jpg.",
+        ) from error
 
 
 def check_methods(methods: list[str]) -> None:
