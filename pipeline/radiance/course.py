@@ -25,6 +25,7 @@ from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Control
 
 _PREVIEW_QUALITY = 85
+_CHECKPOINT = "stages/radiance/checkpoint.arrays"  # where it lies in a run, for people
 _FITTING = Fitting()  # what published figures are measured with
 
 
@@ -51,6 +52,7 @@ class Course:
         trainer, control = self.trainer, self._control
         previews = PreviewTimes(time.monotonic())
         told: Figures | None = None
+        yield from self._warnings()  # a training that was over already takes no step
         yield Metric("bands", trainer.model.bands, trainer.step_number)
         while True:
             self._heed_changes()
@@ -135,19 +137,21 @@ class Course:
         return found
 
     def _trainer(self) -> Trainer:
-        fresh = Trainer(self._problem, self._config, self._device, self._words.append)
         saved = self._control.load_checkpoint()
         if saved is None:
-            return fresh
+            return self._fresh()
         # With what was changed while it ran: the checkpoint was made with that.
         self._config = self._control.latest(self._config, int(str(saved.data.get("step", 0))))
-        trainer = Trainer(self._problem, self._config, self._device, self._words.append)
+        trainer = self._fresh()
         try:
             trainer.restore(saved)
         except PipelineError as error:
-            self._words.append(f"{error.title}: {error.message} {error.hint}")
-            return Trainer(self._problem, self._config, self._device, self._words.append)
+            self._words[:] = [f"{error.title} {_CHECKPOINT}: {error.message} {error.hint}"]
+            return self._fresh()  # what was restored in part is of no use
         return trainer
+
+    def _fresh(self) -> Trainer:
+        return Trainer(self._problem, self._config, self._device, self._words.append)
 
     def _heed_changes(self) -> None:
         config = self._control.latest(self._config, self.trainer.step_number)

@@ -234,7 +234,7 @@ class Trainer:
 
     def _restore(self, arrays: Mapping[str, np.ndarray], data: Mapping[str, Any]) -> None:
         if data["format"] != _FORMAT:
-            raise ValueError(f"it is of version {data['format']}, not {_FORMAT}")
+            raise ValueError(f"it is of format {data['format']}, and this version reads {_FORMAT}")
         if others := fixed_differences(self.config, data["config"]):
             raise ValueError(f"it was made with another value of {', '.join(others)}")
         self._load(arrays)

@@ -16,6 +16,7 @@ import torch
 from pipeline.config import RunConfig
 from pipeline.errors import Stopped
 from pipeline.events import Metric, Preview, Progress, Record, Report, Warned
+from pipeline.geometry.poses import Pose
 from pipeline.manifest import Ingredients, StageEntry
 from pipeline.products import (
     NO_POINT,
@@ -211,6 +212,42 @@ def test_a_checkpoint_of_something_else_is_not_gone_on_from(
     run.train()
     assert any("from the beginning" in warned.message for warned in run.of(Warned))
     assert run.report["steps"] == 12
+
+
+def test_a_checkpoint_of_another_format_is_named_once(photos: PhotoIndex, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", photos, make_reconstruction(MODEL))
+    with pytest.raises(Stopped):
+        run.train(stop_when=lambda record: isinstance(record, Metric))
+    with Workspace(run.root, VERSION) as workspace:
+        saved = workspace.load_checkpoint("radiance")
+        assert saved is not None
+        arrays, data = saved
+        data["stage"]["format"] = 1  # type: ignore[call-overload, index]
+        workspace.save_checkpoint("radiance", arrays, data)
+    file = "stages/radiance/checkpoint.arrays"
+    assert (run.root / file).is_file()
+    run.records.clear()
+    run.train()
+    assert [warned.message for warned in run.of(Warned)] == [
+        f"Cannot go on from the checkpoint {file}: it is of format 1, and this version reads 2. "
+        "Training has to start from the beginning."
+    ]
+    first_step = next(n for n, r in enumerate(run.records) if isinstance(r, Metric))
+    assert any(isinstance(record, Warned) for record in run.records[:first_step])
+    assert run.report["steps"] == 12
+
+
+def test_a_training_that_goes_on_says_its_doubts_once(photos: PhotoIndex, tmp_path: Path) -> None:
+    place = Pose(np.eye(3), np.zeros(3))
+    still = with_poses(MODEL, [place] * len(MODEL.images))
+    run = Run(tmp_path / "run", photos, make_reconstruction(still))
+    config = CONFIG.model_copy(update={"refine_poses": False, "holdout": 0.0})
+    with pytest.raises(Stopped):
+        run.train(config, stop_when=lambda record: isinstance(record, Metric))
+    run.records.clear()
+    run.train(config)
+    doubts = [warned for warned in run.of(Warned) if "from one place" in warned.message]
+    assert len(doubts) == 1
 
 
 def test_previews_are_files_of_the_run(photos: PhotoIndex, tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ _JPEG_QUALITY = 90
 class Moment:
     """How far a method was at one time.
 
-    step: its own. figures: from a sample of the pixels, at the end from all. picture: the learned image, as JPEG. warps: (N, 8) in sl(3).
+    step: its own. figures: from a sample of the pixels, at the end from all. picture: the learned
+    image, as JPEG. warps: (N, 8) in sl(3).
     """
 
     step: int
