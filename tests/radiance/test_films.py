@@ -17,13 +17,16 @@ import pytest
 
 from pipeline import commands
 from pipeline.array_files import encode_arrays
+from pipeline.config import RunConfig
 from pipeline.errors import PipelineError
 from pipeline.field_reading import read_newest_field
 from pipeline.manifest import Ingredients, StageEntry
 from pipeline.products import NoField, RadianceField, RefinedCameras
 from pipeline.radiance.model import ModelShape, RadianceModel
 from pipeline.radiance.pictures import read_png
+from pipeline.radiance_config import RadianceConfig
 from pipeline.render_request import RenderProgress, RenderRequest
+from pipeline.settings import settings_as_toml
 from pipeline.version import VERSION
 from pipeline.workspace import Workspace
 from tests.radiance.test_novel_views import SHAPE, blob_model
@@ -150,6 +153,36 @@ def test_the_checkpoint_of_a_training_that_goes_on(tmp_path: Path) -> None:
         assert render(root)[0]["step"] == 60
     trained_run(root)
     assert render(root)[0]["step"] is None
+
+
+def save_checkpoint(workspace: Workspace, step: int, version: int = 1) -> None:
+    arrays = {f"model/{name}": array for name, array in field_arrays(seed=step).items()}
+    data: dict[str, Any] = {"stage": {"step": step}, "version": version}
+    workspace.save_checkpoint("radiance", arrays, data)
+
+
+def test_a_training_after_the_trained_field_is_newer(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    then, now = RunConfig(), RunConfig(radiance=RadianceConfig(steps=900))
+    section = then.radiance.model_dump(mode="json")
+    with Workspace(root, VERSION) as workspace:
+        entry = StageEntry(Ingredients("radiance", 1, section, {}, {}), 1.0, {})
+        field = RadianceField(field_arrays(), (), 20)
+        workspace.save(entry, {"radiance": field, "refined": RefinedCameras(None, "")})
+        workspace.write_config(settings_as_toml(now))
+        assert render(root)[0]["step"] is None  # it has not come to a checkpoint yet
+        save_checkpoint(workspace, 60)
+        assert render(root)[0]["step"] == 60
+        workspace.write_config(settings_as_toml(then))  # back to what the field was trained for
+        assert render(root)[0]["step"] is None
+        save_checkpoint(workspace, 70, version=2)
+        assert render(root)[0]["step"] == 70
+        path = root / "stages/radiance/checkpoint.arrays"
+        path.write_bytes(path.read_bytes()[:100])
+        assert render(root)[0]["step"] is None
+        workspace.forget("radiance")
+        with pytest.raises(PipelineError, match=r"checkpoint\.arrays is damaged"):
+            render(root)
 
 
 def test_fields_that_cannot_be_rendered_are_told(tmp_path: Path) -> None:

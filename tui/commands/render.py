@@ -43,7 +43,9 @@ def render(
 ) -> None:
     """Move a camera through RUN's radiance field, also while it is being trained.
 
-    What is there already of the same field and path is kept: the same command goes on.
+    The newest state counts: while a field is trained anew that is its last checkpoint, not the
+    field from before; the last line says of which step it is. What is there already of the same
+    field and path is kept: the same command goes on.
     """
     from pipeline import commands
     from pipeline.render_request import RenderRequest
