@@ -59,16 +59,17 @@ def mapped_products(
     if config.rescue:
         rescued = yield from _rescue(photos, scene, scene.model, course, evaluation)
         model = _with_rescued(model, scene.model, photos, rescued, world_from_field)
+    words = _words(verdict, rescued)
     yield Report(
         {
             **course.report(evaluation),
             "tracks": verdict.to_json(),
             "refined": verdict.better,
-            "verdict": verdict.words,
+            "verdict": words,
             "rescued": [entry.to_json() for entry in rescued],
         }
     )
-    refined = RefinedCameras(model, verdict.words)
+    refined = RefinedCameras(model, words)
     return {"radiance": _field(scene, course, world_from_field), "refined": refined}
 
 
@@ -206,6 +207,16 @@ def _with_rescued(
         if entry.pose is not None
     }
     return with_images(base, found) if found else refined
+
+
+def _words(verdict: CameraVerdict, rescued: Sequence[Rescued]) -> str:
+    """The verdict, and why there is a refined model where the cameras stay."""
+    found = sum(entry.pose is not None for entry in rescued)
+    if not found:
+        return verdict.words
+    photographs = "1 photograph" if found == 1 else f"{found} photographs"
+    added = f"sparse/refined holds them with {photographs} that the field placed"
+    return f"{verdict.words}; {added}"
 
 
 def _unposed_model(

@@ -28,8 +28,11 @@ from pipeline.products import (
     RefinedCameras,
     SparseModel,
 )
+from pipeline.radiance import outcome
 from pipeline.radiance.model import RadianceModel
 from pipeline.radiance.perturbation import displaced
+from pipeline.radiance.rescue import Rescued
+from pipeline.radiance.views import View
 from pipeline.radiance_config import RadianceConfig
 from pipeline.runner import ForegroundControl, StageRunner
 from pipeline.stages import METHOD
@@ -181,6 +184,34 @@ def test_better_cameras_are_written(photos: PhotoIndex, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert sorted(refined.model.images) == sorted(MODEL.images)
     assert len(refined.model.points) > 100
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_rescued_photograph_beside_cameras_that_stay_is_told(
+    photos: PhotoIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: bool
+) -> None:
+    more = replace(photos.photos[0], name="99.png")
+    index = replace(photos, photos=(*photos.photos, more))
+
+    def rescue(trained: Any, view: View, starts: list[Pose], least_psnr: float) -> Rescued:
+        return Rescued(view.name, starts[0] if found else None, 20.0, "as it is")
+
+    monkeypatch.setattr(outcome, "rescue", rescue)
+    run = Run(tmp_path / "run", index, make_reconstruction(MODEL))
+    _, refined = run.train(CONFIG.model_copy(update={"rescue": True, "holdout": 0.0}))
+    report = run.report
+    assert not report["tracks"]["better"] and not report["refined"]
+    assert report["verdict"] == refined.verdict
+    assert report["verdict"].startswith("the cameras stay as they were")
+    told = "sparse/refined holds them with 1 photograph that the field placed"
+    assert (told in report["verdict"]) == found
+    assert (refined.model is not None) == (run.root / "sparse" / "refined").exists() == found
+    if refined.model is not None:  # mapping's own cameras, and the one that was found
+        names = [image.name for image in refined.model.images.values()]
+        assert sorted(names) == [photo.name for photo in index.photos]
+        for i, image in MODEL.images.items():
+            pose = refined.model.images[i].cam_from_world
+            np.testing.assert_allclose(pose.translation, image.cam_from_world.translation)
 
 
 @pytest.mark.parametrize("count", [0, 1])
