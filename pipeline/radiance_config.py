@@ -13,7 +13,8 @@ class RadianceConfig(StageConfig):
     preset: Literal["auto", "barf", "barf-fast", "barf-cpu"] = setting(
         "auto",
         "barf: the published method, for a GPU; barf-fast: a grid of many resolutions, for a GPU; "
-        "barf-cpu: the same idea for a few CPU cores; auto: barf-fast or barf-cpu, by the device",
+        "barf-cpu: the same idea for a few CPU cores; auto: barf-fast on a CUDA device, else "
+        "barf-cpu, never barf; `minutes` changes the number of steps of any of them, nothing else",
     )
     encoding: Literal["coarse-to-fine", "full", "none"] = setting(
         "coarse-to-fine",
@@ -30,7 +31,8 @@ class RadianceConfig(StageConfig):
     steps: int | None = setting(None, "length of the training", unit="steps", ge=1, le=10_000_000)
     minutes: float | None = setting(
         None,
-        "length of the training where `steps` is not given: the first steps tell how many fit",
+        "length of the training where `steps` is not given: the first 30 steps tell how many fit, "
+        "and rates and detail follow their share of these; preset, size and rays stay",
         unit="min",
         gt=0.0,
         le=100_000.0,

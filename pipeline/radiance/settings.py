@@ -97,7 +97,11 @@ class Settings:
 
 
 def preset_for(config: RadianceConfig, device: torch.device) -> Preset:
-    """The preset that a configuration means on a device."""
+    """The preset that a configuration means on a device.
+
+    auto goes by the device alone. A budget of time decides on the steps, as soon as the first ones
+    have told the pace (`Schedule`): how fast a machine is cannot be known here.
+    """
     if config.preset != "auto":
         return config.preset
     return "barf-fast" if device.type == "cuda" else "barf-cpu"

@@ -76,6 +76,16 @@ def test_minutes_stand_in_for_the_steps_of_the_preset_but_not_for_given_ones() -
     assert (both.steps, both.minutes) == (50, None)
 
 
+def test_a_budget_of_time_changes_the_steps_of_auto_alone() -> None:
+    for device in (CPU, torch.device("cuda")):
+        whole = resolve(RadianceConfig(), device, PROBLEM)
+        assert whole.preset == ("barf-cpu" if device == CPU else "barf-fast")
+        for minutes in (0.1, 5.0, 10_000.0):
+            given = RadianceConfig(minutes=minutes)
+            assert resolve(given, device, PROBLEM) == replace(whole, steps=None, minutes=minutes)
+            assert view_size_px(given, device) == view_size_px(RadianceConfig(), device)
+
+
 def test_rates_fall_exponentially() -> None:
     rate = Rate(1e-2, 1e-4)
     assert [rate.at(share) for share in (0.0, 0.5, 1.0)] == pytest.approx([1e-2, 1e-3, 1e-4])
