@@ -76,7 +76,8 @@ class Warned(Record):
 
 @dataclass(frozen=True)
 class Preview(Record):
-    """A small picture of what a stage has learned so far, or a sketch (JSON, see `sketches`).
+    """A small picture of what a stage has learned so far, a sketch (JSON, see `sketches`), or a
+    scene: cameras and points (see `live_scene`).
 
     file: below the run directory; only the newest few are kept. view: the photograph that a picture
     is to look like. psnr: how near it comes, in decibels.
@@ -87,6 +88,15 @@ class Preview(Record):
     view: str = ""
     step: int = 0
     psnr: float | None = None
+
+    @property
+    def key(self) -> str | None:
+        return "preview:scene" if self.is_scene else self.kind
+
+    @property
+    def is_scene(self) -> bool:
+        """Whether it is a snapshot of cameras and points: no picture, and no sketch."""
+        return self.file.endswith(".scene")
 
 
 @dataclass(frozen=True)
@@ -154,6 +164,14 @@ class Checkpointed(Record):
     step: int
 
 
+@dataclass(frozen=True)
+class SceneChanged(Record):
+    """There is something new to see; version: of `SceneAnswer`, which tells what there is."""
+
+    kind: ClassVar[str] = "scene"
+    version: str
+
+
 KINDS: Mapping[str, type[Record]] = {
     record.kind: record
     for record in (
@@ -166,6 +184,7 @@ KINDS: Mapping[str, type[Record]] = {
         RunChanged,
         ParameterChanged,
         Checkpointed,
+        SceneChanged,
     )
 }
 

@@ -112,12 +112,13 @@ class Workspace(RunDirectory):
         drop_checkpoint(self.root, stage)
 
     def save_preview(self, stage: str, name: str, picture: bytes) -> str:
-        """Keep a small picture of where a stage is, and of the older ones only the newest few; its
-        path below the run directory. Raises PipelineError if writing fails."""
+        """Keep a small picture of where a stage is, and of the older ones of its kind only the
+        newest few; its path below the run directory. Raises PipelineError if writing fails."""
         folder = self.root / stage / "previews"
         write_bytes(folder / name, picture)
         try:
-            pictures = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+            kind = folder.glob(f"*{Path(name).suffix}")
+            pictures = sorted(kind, key=lambda path: path.stat().st_mtime_ns)
             for old in pictures[:-MOST_PREVIEWS]:
                 old.unlink()
         except OSError as error:

@@ -63,8 +63,8 @@ class EventLog:
     def __init__(self, path: Path, wall: Clock = time.time, mono: Clock = time.monotonic) -> None:
         self._path = path
         self._wall, self._mono = wall, mono
-        self._logged_at: dict[tuple[str, str], float] = {}
-        self._held: dict[tuple[str, str], Event] = {}
+        self._logged_at: dict[tuple[str, str | None], float] = {}
+        self._held: dict[tuple[str, str | None], Event] = {}
         self.seq = 0
         self.damages: tuple[str, ...] = ()
 
@@ -152,7 +152,7 @@ class EventLog:
 
     def _log_or_hold(self, entry: Entry) -> None:
         event = entry.event
-        key = (event.stage, event.record.kind)
+        key = (event.stage, event.record.key)
         if event.mono - self._logged_at.get(key, -math.inf) < SECONDS_BETWEEN_LINES:
             self._held[key] = event
             return

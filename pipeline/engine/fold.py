@@ -93,7 +93,7 @@ class RunState(BaseModel):
             if isinstance(record, Progress):
                 self._progress(event, record)
             elif isinstance(record, Preview):
-                self._show(event.stage, preview=record.file)
+                self._show(event.stage, **{"scene" if record.is_scene else "preview": record.file})
             elif isinstance(record, Checkpointed):
                 self._show(event.stage, checkpoint_step=record.step)
 

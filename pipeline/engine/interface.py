@@ -14,6 +14,7 @@ from pipeline.engine.messages import (
     MetricAnswer,
     RunView,
 )
+from pipeline.scene_answer import SceneAnswer
 from pipeline.view_requests import ViewFrame, ViewRequest
 
 
@@ -87,4 +88,8 @@ class Engine(Protocol):
 
     async def metric(self, stage: str, name: str, buckets: int) -> MetricAnswer:
         """A metric, decimated; KeyError for an unknown one."""
+        ...
+
+    async def scene(self) -> SceneAnswer:
+        """What there is to see. A cloud that is missing is made from now on."""
         ...

@@ -6,11 +6,13 @@ of each message is part of the interface.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 from pipeline.events import RunStateName, StageStateName
+from pipeline.view_requests import FrameHeader, ViewRequest
+from pipeline.scene_answer import SceneAnswer
 
 PROTOCOL = 1
 
@@ -107,7 +109,7 @@ class StageView(Message):
     state: as in StageChanged; `done` of `total` items of `unit` (total null: unknown); `doing` in
     words; rate in items a second and left_s in seconds, null while unknown; seconds: run time so
     far; why, hint and log: of a failure. preview: file of the newest picture or sketch, below
-    the run directory, or "".
+    the run directory, or ""; scene: of the newest snapshot of cameras and points, likewise.
     """
 
     name: str
@@ -125,6 +127,7 @@ class StageView(Message):
     warnings: int = 0
     checkpoint_step: int | None = None
     preview: str = ""
+    scene: str = ""
 
 
 class MetricView(Message):
@@ -260,9 +263,10 @@ class Told(Message):
     answer: Answer
 
 
-MESSAGES: tuple[type[Message], ...] = (
+MESSAGES: tuple[type[BaseModel], ...] = (
     Pause, Resume, Stop, SaveCheckpoint, Retry, RunUntil, SetParameters, Answer, RunView,
-    EventsAnswer, ConfigAnswer, LogAnswer, MetricAnswer, Hello, EventBatch, Tick, Ask, Told,
+    EventsAnswer, ConfigAnswer, LogAnswer, MetricAnswer, SceneAnswer, Hello, EventBatch, Tick, Ask,
+    Told,
 )  # fmt: skip
 
 

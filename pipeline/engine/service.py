@@ -34,6 +34,8 @@ from pipeline.engine.viewing import Viewing
 from pipeline.errors import PipelineError
 from pipeline.events import ENDED
 from pipeline.run_directory import RunDirectory
+from pipeline.scene_answer import SceneAnswer
+from pipeline.scene_index import scene_of
 from pipeline.view_requests import ViewFrame, ViewRequest
 
 
@@ -95,6 +97,11 @@ class Service:
     async def metric(self, stage: str, name: str, buckets: int) -> MetricAnswer:
         """A metric, decimated; KeyError for an unknown one."""
         return await self._journal.metric(stage, name, buckets)
+
+    async def scene(self) -> SceneAnswer:
+        """What there is to see."""
+        self._audience.touch()
+        return await asyncio.to_thread(scene_of, self._directory.root, self._journal.view())
 
     def look(self) -> Window:
         """A place before the scene."""

@@ -1,0 +1,197 @@
+"""What there is to see of a run, from its directory and its state: cheap, and without numbers.
+
+A cloud lies in `clouds/<name>-<version>/`, where the version is of all that it was made from: what
+is served under that name never changes. `pipeline.cloud_making` fills such folders.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from pipeline.engine.messages import RunView, StageView
+from pipeline.errors import PipelineError
+from pipeline.hashing import content_key
+from pipeline.manifest import Manifest
+from pipeline.run_directory import read_manifest
+from pipeline.scene_answer import (
+    CamerasView,
+    CloudView,
+    FieldView,
+    LiveView,
+    PreparingView,
+    SceneAnswer,
+)
+from pipeline.stages import VIEWED_STAGE
+
+FORMAT = 1
+"""Of the files of a cloud; another one makes all clouds anew."""
+
+FOLDER = "clouds"
+ABOUT = "cloud.json"
+CAMERAS = "cameras.json"
+SCENE_SUFFIX = ".scene"
+MAPPING = "mapping"
+_ID = re.compile(r"(?P<name>[a-z]{1,20})-[0-9a-f]{12}")
+_MODEL = "sparse/0"
+_REFINED = "sparse/refined"
+
+
+@dataclass(frozen=True)
+class CloudSource:
+    """A cloud that a run should have. name: with the version it is the id. stage: whose product it
+    is made from; fingerprint: of that. model: folder of a COLMAP model, below the run."""
+
+    name: str
+    stage: str
+    fingerprint: str
+    model: str
+    cameras: Literal["mapping", "refined"]
+
+    @property
+    def id(self) -> str:
+        """Of the cloud, and its folder's name."""
+        return f"{self.name}-{content_key(FORMAT, self.name, self.fingerprint)[:12]}"
+
+
+def cloud_sources(root: Path, manifest: Manifest) -> tuple[CloudSource, ...]:
+    """The clouds that follow from what a run has finished, ready or not."""
+    found = []
+    mapping, radiance = manifest.stages.get(MAPPING), manifest.stages.get(VIEWED_STAGE)
+    if mapping is not None and (root / _MODEL).is_dir():
+        fingerprint = mapping.ingredients.fingerprint
+        found.append(CloudSource("sparse", MAPPING, fingerprint, _MODEL, "mapping"))
+    if radiance is not None and (root / _REFINED).is_dir():
+        fingerprint = radiance.ingredients.fingerprint
+        found.append(CloudSource("refined", VIEWED_STAGE, fingerprint, _REFINED, "refined"))
+    return tuple(found)
+
+
+def missing_clouds(root: Path) -> tuple[CloudSource, ...]:
+    """The clouds that are not ready; none where there is no run."""
+    try:
+        sources = cloud_sources(root, read_manifest(root))
+    except PipelineError:
+        return ()
+    return tuple(source for source in sources if not (root / FOLDER / source.id).is_dir())
+
+
+def cloud_folder(root: Path, cloud: str) -> Path | None:
+    """Where the files of a cloud are, by its id; None where there is no such cloud."""
+    folder = root / FOLDER / cloud
+    return folder if _ID.fullmatch(cloud) and folder.is_dir() else None
+
+
+def scene_of(
+    root: Path,
+    view: RunView | None = None,
+    preparing: Mapping[str, str] | None = None,
+    troubles: Sequence[str] = (),
+) -> SceneAnswer:
+    """What there is to see of a run; of what cannot be read there is nothing to see.
+
+    view: the state of the run, where there is one. preparing: why clouds are not ready yet, by the
+    ids of those that somebody makes. troubles: what could not be made, in words.
+    """
+    try:
+        manifest = read_manifest(root)
+    except PipelineError as error:
+        return _with_version(SceneAnswer(troubles=(error.message,)))
+    stages = {stage.name: stage for stage in view.stages} if view is not None else {}
+    clouds, cameras, waiting = [], [], []
+    up = None
+    for source in cloud_sources(root, manifest):
+        about = _about(root / FOLDER / source.id)
+        cloud = None if about is None else _cloud(source, about)
+        if about is not None and cloud is not None:
+            clouds.append(cloud)
+            cameras.append(CamerasView(id=source.cameras, url=f"{cloud.url}{CAMERAS}"))
+            up = about.get("up") or up
+        elif preparing is not None and source.id in preparing:
+            waiting.append(PreparingView(name=source.name, why=preparing[source.id]))
+    answer = SceneAnswer(
+        up=up,
+        clouds=tuple(clouds),
+        cameras=tuple(cameras),
+        preparing=tuple(waiting),
+        field=_field(manifest, stages, view),
+        live=_live(root, stages, {cloud.stage for cloud in clouds}),
+        troubles=tuple(troubles),
+    )
+    return _with_version(answer)
+
+
+def cloud_reports(root: Path) -> list[dict[str, Any]]:
+    """What is told of the clouds that are ready: name, counts before and after, strays, seconds."""
+    try:
+        sources = cloud_sources(root, read_manifest(root))
+    except PipelineError:
+        return []
+    keys = ("name", "stage", "before", "count", "strays", "seconds", "note")
+    found = [_about(root / FOLDER / source.id) for source in sources]
+    return [{key: about.get(key) for key in keys} for about in found if about is not None]
+
+
+def _about(folder: Path) -> dict[str, Any] | None:
+    try:
+        about = json.loads((folder / ABOUT).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return about if isinstance(about, dict) else None
+
+
+def _cloud(source: CloudSource, about: Mapping[str, Any]) -> CloudView | None:
+    names = ("format", "count", "before", "strays", "bounds", "center", "radius", "note")
+    told = {name: about[name] for name in names if name in about}
+    place = {"id": source.id, "name": source.name, "stage": source.stage}
+    try:
+        return CloudView.model_validate({**place, "url": f"/{FOLDER}/{source.id}/", **told})
+    except ValidationError:  # somebody has edited it
+        return None
+
+
+def _field(manifest: Manifest, stages: Mapping[str, StageView], view: RunView | None) -> FieldView:
+    now = stages.get(VIEWED_STAGE)
+    if now is not None and now.state == "started":
+        told = view.metrics if view is not None else ()
+        steps = [metric.step for metric in told if metric.stage == VIEWED_STAGE]
+        return FieldView(step=max(steps, default=now.checkpoint_step), state="training")
+    done = manifest.stages.get(VIEWED_STAGE)
+    if done is not None:
+        words = str(done.report.get("verdict", ""))
+        if done.report.get("trained") is False:
+            return FieldView(why=words)
+        steps_done = done.report.get("steps")
+        step = steps_done if isinstance(steps_done, int) else None
+        return FieldView(step=step, state="trained", why=words)
+    if now is not None and now.state in ("failed", "stopped"):
+        why = f": {now.why}" if now.why else ""
+        return FieldView(step=now.checkpoint_step, why=f"{VIEWED_STAGE} has {now.state}{why}")
+    return FieldView(why=f"{VIEWED_STAGE} is not done")
+
+
+def _live(root: Path, stages: Mapping[str, StageView], ready: set[str]) -> LiveView | None:
+    """The snapshot of the stage that is at work, or of the last one whose cloud is not ready."""
+    for name in (VIEWED_STAGE, MAPPING):
+        stage = stages.get(name)
+        if stage is None or not stage.scene:
+            continue
+        if stage.state != "started" and (name in ready or MAPPING in ready):
+            continue
+        file = Path(stage.scene).name
+        step = file.removesuffix(SCENE_SUFFIX)
+        if step.isdecimal() and (root / stage.scene).is_file():
+            url = f"/api/previews/{name}/{file}"
+            return LiveView(stage=name, file=stage.scene, step=int(step), url=url)
+    return None
+
+
+def _with_version(answer: SceneAnswer) -> SceneAnswer:
+    content = answer.model_dump(mode="json", exclude={"version"})
+    return answer.model_copy(update={"version": content_key(content)[:16]})
