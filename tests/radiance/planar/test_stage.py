@@ -129,11 +129,12 @@ def test_the_end_is_judged_once_from_all_pixels(
     records, product = align(picture_file(tmp_path), config, KeepingControl())
     assert judged == [9, 9, 9, 9, None]
     curve = product.curves["methods"]["smooth-grid"]
-    (report,) = [record.data for record in records if isinstance(record, Report)]
+    methods: Any
+    (methods,) = [record.data["methods"] for record in records if isinstance(record, Report)]
     told = [record.value for record in records if isinstance(record, Metric)]
     for name in ("warp_error", "psnr"):
         end = curve[name][-1]
-        assert curve["final"][name] == report["methods"]["smooth-grid"][name] == end
+        assert curve["final"][name] == methods["smooth-grid"][name] == end
         assert end in told
 
 
