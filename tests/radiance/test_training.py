@@ -186,7 +186,7 @@ def test_checkpoints_that_do_not_fit_are_refused_with_a_reason(problem: Problem)
     broken[0, 0] = np.nan
     without = {key: value for key, value in good.arrays.items() if key != name}
     cases: list[tuple[Any, Any, str]] = [
-        (good.arrays, {**good.data, "format": 99}, "version 99"),
+        (good.arrays, {**good.data, "format": 99}, "format 99"),
         (good.arrays, {"format": 2}, "lacks 'config'"),
         (without, good.data, "corrections"),
         ({**good.arrays, name: broken}, good.data, "not finite"),
