@@ -42,7 +42,6 @@ class Course:
         self._control = control
         self._device = device
         self._words: list[str] = []
-        self._figures: Figures | None = None
         self.trainer = self._trainer()
         views = NovelViews(self.trainer.model)
         self._service = ViewService(control.views, views.answer)
@@ -51,14 +50,14 @@ class Course:
         """Take the steps that are left; tells how it goes."""
         trainer, control = self.trainer, self._control
         previews = PreviewTimes(time.monotonic())
-        told: Figures | None = None
+        told = trainer.figures
         yield from self._warnings()  # a training that was over already takes no step
         yield Metric("bands", trainer.model.bands, trainer.step_number)
         while True:
             self._heed_changes()
             if trainer.done:
                 break
-            self._figures = trainer.step()
+            figures = trainer.step()
             yield from self._warnings()
             self.serve()
             if previews.due(began := time.monotonic()):
@@ -66,10 +65,10 @@ class Course:
                 previews.made(began, time.monotonic())
             if control.due():
                 yield Progress(trainer.step_number, trainer.steps, "steps", "training")
-                yield from _metrics(told := self._figures)
+                yield from _metrics(told := figures)
         yield Progress(trainer.step_number, trainer.steps, "steps")
-        if self._figures is not None and self._figures is not told:
-            yield from _metrics(self._figures)
+        if trainer.figures is not None and trainer.figures is not told:
+            yield from _metrics(trainer.figures)
 
     def trained(self) -> Trained:
         """The field and its cameras, as training left them."""
@@ -108,11 +107,12 @@ class Course:
     @property
     def psnr(self) -> float:
         """Of the training photographs, in the latest steps."""
-        return math.nan if self._figures is None else self._figures.psnr
+        figures = self.trainer.figures
+        return math.nan if figures is None else figures.psnr
 
     def report(self, evaluation: Evaluation) -> dict[str, JsonValue]:
         """Figures of the training and of the held-out photographs, for the run's report."""
-        trainer, figures = self.trainer, self._figures
+        trainer, figures = self.trainer, self.trainer.figures
         found: dict[str, JsonValue] = {
             "trained": True,
             "preset": trainer.settings.preset,

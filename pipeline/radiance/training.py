@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,8 @@ class Trainer:
     """The training of one problem from its start, or from a checkpoint, to its end.
 
     Equal problems, configurations and machines give equal bits, however often training stopped and
-    went on. `model` is ready to render between any two steps, with `model.alpha`.
+    went on. `model` is ready to render between any two steps, with `model.alpha`. `figures` are
+    those of the last step; None before there is one.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Trainer:
         self._seen = (math.nan, math.nan, math.nan)
         self._rays_per_s = 0.0
         self._pose_change = (0.0, 0.0)
+        self.figures: Figures | None = None
         begun = self.settings.beginnings
         self._trials = Trials(begun, self._arrays() if begun.count > 1 else {})
         self.model.alpha = self.alpha
@@ -137,14 +139,6 @@ class Trainer:
     def done(self) -> bool:
         """Whether training is over."""
         return self.progress >= 1.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimate of the time to the end; None before there is one."""
-        steps = self.steps
-        if steps is None or not self.step_number:
-            return None
-        return self.seconds / self.step_number * max(steps - self.step_number, 0)
 
     def step(self) -> Figures:
         """Learn from some pixels and move the cameras.
@@ -175,7 +169,7 @@ class Trainer:
         pace = rays / max(elapsed, 1e-9)
         self._rays_per_s += (pace - self._rays_per_s) * (0.05 if self._rays_per_s else 1.0)
         loss, mse, track_error_px = self._seen
-        return Figures(
+        self.figures = Figures(
             step=self.step_number,
             loss=loss,
             psnr=-10.0 * math.log10(max(mse, 1e-10)),
@@ -187,6 +181,7 @@ class Trainer:
             pose_rate=pose_rate,
             track_error_px=None if math.isnan(track_error_px) else track_error_px,
         )
+        return self.figures
 
     def change(self, config: RadianceConfig) -> None:
         """Go on with other values of live parameters. Raises ValueError naming one that is not."""
@@ -215,6 +210,7 @@ class Trainer:
             "damping": self._damping,
             "failures": self._failures,
             "most_rays": self._most_rays,
+            "figures": None if self.figures is None else asdict(self.figures),
         }
         return Checkpoint(arrays, data)
 
@@ -243,6 +239,8 @@ class Trainer:
         self.step_number, self.seconds = int(data["step"]), float(data["seconds"])
         self._damping, self._failures = float(data["damping"]), int(data["failures"])
         self._most_rays = None if data["most_rays"] is None else int(data["most_rays"])
+        if told := data.get("figures"):  # older checkpoints have none
+            self._recall(Figures(**told))
         self.model.alpha = self.alpha
         self._kept = self._arrays()
         if data["device"] == self._device.type:
@@ -319,6 +317,14 @@ class Trainer:
             angles, shifts = self.model.cameras.changes()
             turned_deg = math.degrees(float(angles.mean()))
             self._pose_change = (turned_deg, float(shifts.mean()) / self._scene_size)
+
+    def _recall(self, told: Figures) -> None:
+        """Take over the figures of a checkpoint, which hold until there is a new look."""
+        track_error_px = math.nan if told.track_error_px is None else told.track_error_px
+        self._seen = (told.loss, 10.0 ** (-told.psnr / 10.0), track_error_px)
+        self._pose_change = (told.pose_change_deg, told.pose_change)
+        self._rays_per_s = told.rays_per_s
+        self.figures = told
 
     def _keep(self) -> None:
         """Remember this state as one to go back to, unless it is broken itself."""

@@ -31,7 +31,7 @@ from pipeline.products import (
 from pipeline.radiance import outcome
 from pipeline.radiance.model import RadianceModel
 from pipeline.radiance.perturbation import displaced
-from pipeline.radiance.rescue import Rescued
+from pipeline.radiance.rescue import MOST_WORSE_DB, Rescued
 from pipeline.radiance.views import View
 from pipeline.radiance_config import RadianceConfig
 from pipeline.runner import ForegroundControl, StageRunner
@@ -169,6 +169,35 @@ def test_stopped_anywhere_it_ends_as_if_undisturbed(
     assert isinstance(field, RadianceField) and field.arrays.keys() == expected.arrays.keys()
     for name, array in field.arrays.items():
         assert array.tobytes() == expected.arrays[name].tobytes(), name
+
+
+def test_stopped_at_its_end_it_still_knows_its_figures(
+    photos: PhotoIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least: list[float] = []
+
+    def rescue(trained: Any, view: View, starts: list[Pose], least_psnr: float) -> Rescued:
+        least.append(least_psnr)
+        return Rescued(view.name, None, 0.0, "as it is")
+
+    monkeypatch.setattr(outcome, "rescue", rescue)
+    index = replace(photos, photos=(*photos.photos, replace(photos.photos[0], name="99.png")))
+    config = CONFIG.model_copy(update={"rescue": True, "holdout": 0.0})
+    run = Run(tmp_path / "run", index, make_reconstruction(MODEL))
+
+    def judging(record: Record) -> bool:
+        return isinstance(record, Progress) and record.unit == "photographs" and not record.total
+
+    with pytest.raises(Stopped):
+        run.train(config, stop_when=judging)
+    last = {metric.name: metric.value for metric in run.of(Metric)}
+    run.records.clear()
+    run.train(config)
+    assert not {metric.name for metric in run.of(Metric)} - {"bands"}  # no step was left
+    for name in ("psnr", "pose_change_deg", "pose_change"):
+        assert run.report[name] == last[name]
+    # Without held-out photographs, what the others came to tells when one is found.
+    assert least == [last["psnr"] - MOST_WORSE_DB]
 
 
 def test_better_cameras_are_written(photos: PhotoIndex, tmp_path: Path) -> None:
