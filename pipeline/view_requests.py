@@ -79,6 +79,27 @@ class FrameHeader(BaseModel):
     error: str = ""
 
 
+class FrameAsk(BaseModel):
+    """From a client of `/api/frames`: one of the three.
+
+    look: from this camera, in the place of the last one; `viewer` is left out. shown: a frame has
+    been drawn, so that there is room for another one. rest: nobody sees the frames, so that none
+    is wanted before the next look.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    look: ViewRequest | None = None
+    shown: Literal[True] | None = None
+    rest: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if [self.look, self.shown, self.rest].count(None) != 2:
+            raise ValueError("one of look, shown and rest is needed")
+        return self
+
+
 @dataclass(frozen=True)
 class ViewFrame:
     """A picture for a viewer: JPEG, and depths along the camera's axis as rows of little-endian

@@ -20,6 +20,7 @@ from viewer.access import Access
 from viewer.api import Api
 from viewer.commanding import Commands
 from viewer.connection import Connection
+from viewer.frames import Frames
 from viewer.limits import LIMITS, Limits
 from viewer.page import Page
 from viewer.refusals import refusals_as_json
@@ -28,6 +29,7 @@ from viewer.stream import Streams
 
 LOOPBACK = "127.0.0.1"  # not "localhost", which may mean ::1 to the other side
 _API = web.AppKey("api", Api)
+_FRAMES = web.AppKey("frames", Frames)
 _LIMITS = web.AppKey("limits", Limits)
 _STREAMS = web.AppKey("streams", Streams)
 _LONGEST_SOCKET_PATH = 107
@@ -53,12 +55,14 @@ def create_app(engine: Engine, access: Access, limits: Limits = LIMITS) -> web.A
     app[_API] = api = Api(engine, commands, limits)
     app[_LIMITS] = limits
     app[_STREAMS] = streams
+    app[_FRAMES] = frames = Frames(engine, limits)
     app.on_response_prepare.append(harden)
     app.add_routes(api.routes())
     app.add_routes(
         [
             web.get("/", Page(engine, access).show, allow_head=False),
             web.get("/api/stream", streams.connect, allow_head=False),
+            web.get("/api/frames", frames.connect, allow_head=False),
         ]
     )
     return app
@@ -94,7 +98,7 @@ async def serve(
             yield Addresses(socket_path, host, port)
         finally:  # also where the engine broke: its last events say so
             app[_API].finish()
-            await app[_STREAMS].finish()
+            await asyncio.gather(app[_STREAMS].finish(), app[_FRAMES].finish())
 
 
 async def _listen_on_socket(factory: Callable[[], Connection], path: Path) -> asyncio.Server:

@@ -12,9 +12,11 @@ class Limits:
 
     body_bytes, body_s: of a request's body, and the seconds it may take to arrive. message_bytes:
     of a message from the client of a stream. streams, polls: open at a time, of all clients.
-    connections: open at a time, over the socket and over TCP each. commands_per_s,
-    commands_at_once: of one kind of client, on average and in a burst. silence_s: a client that
-    takes nothing for so long is dropped. tick_s: between two ticks. heartbeat_s: between two pings.
+    lookers: sockets for frames, open at a time. look_bytes, looks_per_s, looks_at_once: of the
+    messages that each of them sends; more are read later. connections: open at a time, over the
+    socket and over TCP each. commands_per_s, commands_at_once: of one kind of client, on average
+    and in a burst. silence_s: a client that takes nothing for so long is dropped. tick_s: between
+    two ticks. heartbeat_s: between two pings.
     """
 
     body_bytes: int = 1 << 20
@@ -22,6 +24,10 @@ class Limits:
     message_bytes: int = 64 << 10
     streams: int = 16
     polls: int = 64
+    lookers: int = 32
+    look_bytes: int = 4 << 10
+    looks_per_s: float = 120.0
+    looks_at_once: int = 240
     connections: int = 128
     commands_per_s: float = 20.0
     commands_at_once: int = 40

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,12 +16,10 @@ from viewer.limits import Limits
 from viewer.reading import Query, checked, parse_json, read_query
 from viewer.refusals import Refused
 from viewer.security import caller_of
+from viewer.sockets import closing_code, new_socket, part, refuse_crowd
 from viewer.writing import as_json
 
-_log = logging.getLogger(__name__)
-_CLOSING_S = 2.0
 _LAST_EVENTS_S = 1.0
-_KERNEL_BUFFER_BYTES = 64 << 10
 
 
 class Streams:
@@ -40,33 +35,10 @@ class Streams:
         """Handler: one client, from its first message to its last."""
         read_query(request, Query)
         limits = self._limits
-        ws = web.WebSocketResponse(
-            timeout=_CLOSING_S,
-            heartbeat=limits.heartbeat_s,
-            compress=False,
-            max_msg_size=limits.message_bytes,
+        ws, transport = new_socket(
+            request, limits, limits.message_bytes, "GET /api/events has the same events."
         )
-        if not ws.can_prepare(request):
-            raise Refused(
-                400,
-                "Not a WebSocket",
-                "This address speaks WebSocket only.",
-                "GET /api/events has the same events.",
-            )
-        if len(self._open) >= limits.streams:
-            raise Refused(
-                503,
-                "Too many clients",
-                f"{limits.streams} clients listen already.",
-                "Close one of them.",
-                headers={"Retry-After": "5"},
-            )
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError("the client has gone")
-        # What the kernel holds back is as old as what we do, and delays the answer to a ping.
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BUFFER_BYTES)
+        refuse_crowd(len(self._open), limits.streams)
         stream = Stream(ws, transport, self._engine, self._commands, limits)
         self._open.add(stream)
         try:
@@ -110,7 +82,7 @@ class Stream:
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-            await self._close(_closing_code(results))
+            await self._close(closing_code(results))
 
     async def finish(self) -> None:
         """Send what is still to be sent, for a moment at most, and close."""
@@ -176,31 +148,7 @@ class Stream:
             await self._ws.send_str(text)
 
     async def _close(self, code: WSCloseCode, reason: str = "") -> None:
-        """Say goodbye to a client that listens; hang up on one that does not."""
-        words = reason.encode("ascii", "replace")[:120]  # a close frame holds 123 bytes of it
-        try:
-            # Goodbye would wait behind what is not sent; aiohttp cannot wait twice for that.
-            if not self._transport.get_write_buffer_size():
-                with suppress(TimeoutError, ConnectionError):
-                    async with asyncio.timeout(_CLOSING_S):
-                        await self._ws.close(code=code, message=words)
-        finally:
-            # A closed transport keeps what is not sent until the client takes it; a stopped client
-            # never does.
-            if self._transport.get_write_buffer_size():
-                self._transport.abort()
-
-
-def _closing_code(results: Sequence[object]) -> WSCloseCode:
-    """How to close after the parts of a stream ended so; what is our fault is logged."""
-    faults = [
-        result
-        for result in results
-        if isinstance(result, Exception) and not isinstance(result, ConnectionError | TimeoutError)
-    ]
-    for fault in faults:
-        _log.error("a stream failed", exc_info=fault)
-    return WSCloseCode.INTERNAL_ERROR if faults else WSCloseCode.OK
+        await part(self._ws, self._transport, code, reason)
 
 
 def _number_of(data: Any) -> int | None:

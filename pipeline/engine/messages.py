@@ -6,13 +6,13 @@ of each message is part of the interface.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from pipeline.events import RunStateName, StageStateName
-from pipeline.view_requests import FrameHeader, ViewRequest
 from pipeline.scene_answer import SceneAnswer
+from pipeline.view_requests import FrameAsk, FrameHeader
 
 PROTOCOL = 1
 
@@ -266,7 +266,7 @@ class Told(Message):
 MESSAGES: tuple[type[BaseModel], ...] = (
     Pause, Resume, Stop, SaveCheckpoint, Retry, RunUntil, SetParameters, Answer, RunView,
     EventsAnswer, ConfigAnswer, LogAnswer, MetricAnswer, SceneAnswer, Hello, EventBatch, Tick, Ask,
-    Told,
+    Told, FrameAsk, FrameHeader,
 )  # fmt: skip
 
 

@@ -19,15 +19,17 @@ Client = aiohttp.ClientWebSocketResponse
 
 
 @asynccontextmanager
-async def listening(server: Server, token: str | None = None) -> AsyncIterator[Client]:
-    """A client of the stream: over the socket, or over TCP with a token."""
+async def listening(
+    server: Server, token: str | None = None, path: str = "/api/stream"
+) -> AsyncIterator[Client]:
+    """A client of a WebSocket: over the socket, or over TCP with a token."""
     if token is None:
         connector: aiohttp.BaseConnector = aiohttp.UnixConnector(str(server.addresses.socket))
         session = aiohttp.ClientSession("http://localhost", connector=connector)
     else:
         base = f"http://127.0.0.1:{server.addresses.port}"
         session = aiohttp.ClientSession(base, headers={"Authorization": f"Bearer {token}"})
-    async with session, session.ws_connect("/api/stream", autoping=True) as client:
+    async with session, session.ws_connect(path, autoping=True, max_msg_size=0) as client:
         yield client
 
 

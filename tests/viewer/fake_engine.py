@@ -20,6 +20,9 @@ from pipeline.engine.messages import (
     RunView,
     StageView,
 )
+from pipeline.errors import PipelineError
+from pipeline.scene_answer import SceneAnswer
+from pipeline.view_requests import MOST_UNACKNOWLEDGED, ViewFrame, ViewRequest
 
 ENGINE = "0123456789abcdef"
 SECRET_PATH = "/home/somebody/secret"
@@ -58,6 +61,45 @@ class FakeSubscription:
         self._engine.subscriptions.remove(self)
 
 
+class FakeWindow:
+    """Keeps the newest frame that was shown to it; at most two are unacknowledged."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self.requests: list[ViewRequest] = []
+        self.unacknowledged = 0
+        self.replaced = 0
+        self._frame: ViewFrame | None = None
+        self._changed = asyncio.Event()
+
+    def show(self, frame: ViewFrame) -> None:
+        self.replaced += self._frame is not None
+        self._frame = frame
+        self._changed.set()
+
+    def ask(self, request: ViewRequest) -> None:
+        if self.requests and request.seq <= self.requests[-1].seq:
+            raise ValueError(f"request {request.seq} comes after {self.requests[-1].seq}")
+        self.requests.append(request)
+
+    async def next_frame(self) -> ViewFrame:
+        while self._frame is None or self.unacknowledged >= MOST_UNACKNOWLEDGED:
+            self._changed.clear()
+            await self._changed.wait()
+        frame, self._frame = self._frame, None
+        self.unacknowledged += 1
+        return frame
+
+    def acknowledge(self) -> None:
+        if not self.unacknowledged:
+            raise ValueError("there is no frame to acknowledge")
+        self.unacknowledged -= 1
+        self._changed.set()
+
+    def close(self) -> None:
+        self._engine.windows.remove(self)
+
+
 class FakeEngine:
     """The `Engine` protocol. `refuse`, `fail`, `slow_s`: what becomes of the next commands."""
 
@@ -72,6 +114,9 @@ class FakeEngine:
         self.polls = 0
         self.asked: list[tuple[Any, ...]] = []
         self.subscriptions: list[FakeSubscription] = []
+        self.windows: list[FakeWindow] = []
+        self.most_windows = 16
+        self.seen = SceneAnswer()
         self._most_waiting = most_waiting
         self._period_s = period_s
         self._news = asyncio.Condition()
@@ -119,7 +164,10 @@ class FakeEngine:
         return subscription
 
     def look(self) -> Window:
-        raise NotImplementedError
+        if len(self.windows) >= self.most_windows:
+            raise PipelineError("Too many viewers", "Too many look at this run.", "Close one.")
+        self.windows.append(FakeWindow(self))
+        return self.windows[-1]
 
     async def command(self, command: Command, by: str) -> Answer:
         self.commands.append((command, by))
@@ -134,6 +182,9 @@ class FakeEngine:
     def config(self) -> ConfigAnswer:
         ratio = ParameterView(value=0.8, default=0.8, unit="", effect="Lowe's", applies="live")
         return ConfigAnswer(revision=7, parameters={"matching.ratio": ratio})
+
+    async def scene(self) -> SceneAnswer:
+        return self.seen
 
     async def log_tail(self, stage: str, lines: int) -> LogAnswer:
         if self.fail is not None:

@@ -1,0 +1,77 @@
+"""How fast frames are sent, and in which quality, by a clock that the tests move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.view_requests import FrameHeader, Level, ViewFrame
+from tests.radiance.test_view_service import request
+from viewer.pacing import LONGEST_TRANSFER_S, LOWEST_QUALITY, Pace
+
+
+@dataclass
+class Link:
+    """A viewer behind a link of so many bytes a second, with a round trip."""
+
+    bytes_per_s: float
+    trip_s: float = 0.01
+    now: float = 0.0
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(lambda: self.now)
+
+    def carry(self, size: int, width: int = 640, height: int = 360, level: Level = 1) -> None:
+        """One frame there, and its acknowledgement back."""
+        header = FrameHeader(viewer="", seq=1, width=width, height=height, level=level)
+        self.pace.sent(ViewFrame(header, bytes(size)), 80)
+        self.now += self.trip_s + size / self.bytes_per_s
+        self.pace.acknowledged()
+
+
+def test_a_fast_link_has_two_frames_underway_and_a_slow_one_has_one() -> None:
+    for bytes_per_s, two in ((10e6, True), (100e3, False)):
+        link = Link(bytes_per_s)
+        assert link.pace.has_room()
+        link.carry(30_000)
+        link.pace.sent(ViewFrame(FrameHeader(viewer="", seq=2)), 80)
+        assert link.pace.underway == 1 and link.pace.has_room() is two
+
+
+def test_only_what_the_link_cannot_take_is_asked_for_in_lower_quality() -> None:
+    asked = request(width=1920, height=1080, jpeg_quality=80)
+    assert Link(1e6).pace.fitted(asked) is asked  # nothing is known yet
+    qualities = []
+    for bytes_per_s in (100e3, 400e3, 700e3, 10e6):
+        link = Link(bytes_per_s, trip_s=0.08)
+        for _ in range(3):
+            link.carry(1_500, 80, 45, 8)
+            link.carry(25_000)  # 225 kB for the whole size
+        qualities.append(link.pace.fitted(asked).jpeg_quality)
+        small = asked.model_copy(update={"finest": 8})
+        assert link.pace.fitted(small) is small
+    assert qualities == sorted(qualities) and qualities[0] == LOWEST_QUALITY
+    assert LOWEST_QUALITY < qualities[2] < 80 and qualities[3] == 80
+    low = asked.model_copy(update={"jpeg_quality": 10})
+    assert link.pace.fitted(low) is low
+
+
+def test_a_fitted_picture_takes_no_longer_than_it_should() -> None:
+    link = Link(625e3)  # 5 Mbit/s
+    for _ in range(4):
+        link.carry(30_000)
+    asked = request(width=1600, height=900, jpeg_quality=80)
+    fitted = link.pace.fitted(asked).jpeg_quality
+    shares = {40: 0.6, 55: 0.75, 75: 1.0}
+    at_75 = 30_000 * (1600 * 900) / (640 * 360) / 1.2
+    (share,) = (s for q, s in shares.items() if abs(q - fitted) <= 10)
+    assert at_75 * share / 625e3 < 1.2 * LONGEST_TRANSFER_S
+
+
+def test_what_was_underway_at_a_rest_is_not_waited_for() -> None:
+    link = Link(100e3)
+    link.carry(50_000)
+    link.pace.sent(ViewFrame(FrameHeader(viewer="", seq=2)), 80)
+    assert not link.pace.has_room()
+    link.pace.forget()
+    assert link.pace.has_room() and link.pace.underway == 0

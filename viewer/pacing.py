@@ -1,0 +1,110 @@
+"""How much of its pictures a viewer's link can take, judged by its acknowledgements.
+
+Two frames may be on their way to a viewer. On a slow link the second one would grow old behind the
+first: there it waits at the source, where a newer one takes its place. And where one picture would
+fill the link for too long, the next ones are asked for in a lower quality.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from pipeline.view_requests import ViewFrame, ViewRequest
+
+LONGEST_ROUND_S = 0.15  # of a frame, to the viewer and back: above, one at a time
+LONGEST_TRANSFER_S = 0.3  # of one picture
+LOWEST_QUALITY = 30
+_SAMPLES = 8
+# Bytes of a JPEG picture as a share of those at quality 75, measured on photographs.
+_SHARES = ((30, 0.5), (40, 0.6), (55, 0.75), (75, 1.0), (85, 1.4), (90, 1.7), (95, 2.4), (100, 5.0))
+
+
+class Pace:
+    """What is on its way to one viewer, and how fast that went lately."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._underway: deque[tuple[float, int]] = deque()
+        self._acknowledged = float("-inf")
+        self._last_round_s = 0.0
+        self._times: deque[tuple[int, float]] = deque(maxlen=_SAMPLES)
+        self._bytes_per_pixel = 0.0
+
+    @property
+    def underway(self) -> int:
+        """Frames that were sent and not acknowledged."""
+        return len(self._underway)
+
+    def has_room(self) -> bool:
+        """Whether one more frame would not grow old on its way."""
+        return not self._underway or self._last_round_s <= LONGEST_ROUND_S
+
+    def sent(self, frame: ViewFrame, quality: int) -> None:
+        """A frame is on its way. quality: in which its picture was asked for."""
+        header = frame.header
+        self._underway.append((self._clock(), len(frame.picture) + len(frame.depth)))
+        if frame.picture and header.width * header.height:
+            ours = len(frame.picture) / (header.width * header.height) / _share(quality)
+            # Coarse pictures have more bytes a pixel: the finest seen lately counts the most.
+            self._bytes_per_pixel = (
+                ours
+                if header.level == 1
+                else 0.5
+                * ((self._bytes_per_pixel or ours) + min(ours, self._bytes_per_pixel or ours))
+            )
+
+    def acknowledged(self) -> None:
+        """The oldest frame that is on its way has been shown."""
+        now = self._clock()
+        sent, size = self._underway.popleft()
+        self._last_round_s = now - sent
+        # The link carries one after the other: it began with this one when the last had come.
+        busy_s = now - max(sent, self._acknowledged)
+        self._acknowledged = now
+        if busy_s > 0.0:
+            self._times.append((size, busy_s))
+
+    def forget(self) -> None:
+        """What is on its way is waited for no more."""
+        self._underway.clear()
+
+    def fitted(self, request: ViewRequest) -> ViewRequest:
+        """A request, in a lower quality where its finest picture would take the link too long."""
+        if not self._times or not self._bytes_per_pixel:
+            return request
+        pixels = (request.width // request.finest) * (request.height // request.finest)
+        room = self._rate() * LONGEST_TRANSFER_S / (pixels * self._bytes_per_pixel)
+        if _share(request.jpeg_quality) <= room:
+            return request
+        quality = max((q for q in range(LOWEST_QUALITY, 101) if _share(q) <= room), default=0)
+        lowest = min(LOWEST_QUALITY, request.jpeg_quality)
+        return request.model_copy(update={"jpeg_quality": max(quality, lowest)})
+
+    def _rate(self) -> float:
+        """Bytes a second: what larger frames take longer, for all of them take a round trip; the
+        fastest of the last ones where that does not tell."""
+        sizes, times = zip(*self._times, strict=True)
+        fastest: float = max(size / busy_s for size, busy_s in self._times)
+        if len(sizes) < 2 or max(sizes) < 2 * min(sizes):
+            return fastest
+        return max(fastest, 1.0 / max(_slope(sizes, times), 1e-12))
+
+
+def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Of the line through points with different xs that is nearest to them."""
+    x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
+    together = sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True))
+    return together / sum((x - x_mean) ** 2 for x in xs)
+
+
+def _share(quality: int) -> float:
+    """Bytes in a quality, as a share of those at quality 75."""
+    if quality <= _SHARES[0][0]:
+        return _SHARES[0][1]
+    for (low, small), (high, large) in pairwise(_SHARES):
+        if quality <= high:
+            return small + (large - small) * (quality - low) / (high - low)
+    return _SHARES[-1][1]
