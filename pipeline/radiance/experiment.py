@@ -281,7 +281,10 @@ class _Piece:
             raise _damaged(path, str(error)) from error
         if data["format"] != _FORMAT or data["fingerprint"] != self._fingerprint:
             raise _another(self._folder, data)
-        self._trainer.restore(Checkpoint(arrays, data["trainer"]))
+        try:
+            self._trainer.restore(Checkpoint(arrays, data["trainer"]))
+        except PipelineError as error:  # to begin anew would hide what was measured
+            raise _damaged(path, f"{error.title}: {error.message}") from error
         for name, value in data["ledger"].items():
             setattr(self._ledger, name, value)
 

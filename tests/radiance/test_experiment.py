@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.array_files import read_arrays
+from pipeline.array_files import encode_arrays, read_arrays
 from pipeline.errors import PipelineError
 from pipeline.radiance.evaluation import Reference
 from pipeline.radiance.experiment import MODEL, RESULT, Experiment, load_model, run_experiment
@@ -143,6 +143,19 @@ def test_another_experiment_is_refused(undisturbed: Path, tmp_path: Path) -> Non
     (tmp_path / RESULT).unlink()
     with pytest.raises(PipelineError, match="Another experiment"):
         run_experiment(blobs(seed=1), tmp_path)
+
+
+def test_a_checkpoint_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    run_experiment(blobs(), tmp_path, halt=After(1))
+    path = tmp_path / "checkpoint.arrays"
+    arrays = read_arrays(path)
+    data = json.loads(arrays["data.json"].tobytes())
+    data["trainer"]["format"] = 1
+    arrays["data.json"] = np.frombuffer(json.dumps(data).encode(), np.uint8)
+    path.write_bytes(b"".join(encode_arrays(arrays)))
+    with pytest.raises(PipelineError, match=r"checkpoint\.arrays: .*format 1") as told:
+        run_experiment(blobs(), tmp_path)
+    assert "Remove the folder" in told.value.hint
 
 
 def test_damage_is_said(undisturbed: Path, tmp_path: Path) -> None:
