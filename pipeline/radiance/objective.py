@@ -62,7 +62,7 @@ class Objective:
         curvature is wanted. generator: on the model's device.
         """
         cameras = self._model.cameras
-        images = self._choose_images(settings.images, rays, generator)
+        images = self._choose_images(rays, generator)
         per_image = max(rays // len(images), 1)
         samples = self._views.sample(images, per_image, generator, settings.same_pixels)
         # Each ray has a copy of its correction: what it says of the camera can be told apart.
@@ -104,11 +104,10 @@ class Objective:
         if self._tracks is not None:
             self._tracks.load_arrays(arrays)
 
-    def _choose_images(self, most: int | None, rays: int, generator: torch.Generator) -> Tensor:
-        """Views (M,) that a step looks at, each once, at least one pixel of each."""
+    def _choose_images(self, rays: int, generator: torch.Generator) -> Tensor:
+        """Views (M,) that a step looks at, each once: all, as long as each gets a ray."""
         count = len(self._views)
-        wanted = min(most or count, count, rays)
-        if wanted == count:
+        if rays >= count:
             return torch.arange(count, device=generator.device)
         mixed = torch.randperm(count, generator=generator, device=generator.device)
-        return mixed[:wanted]
+        return mixed[:rays]

@@ -36,13 +36,12 @@ class Rate:
 class Settings:
     """A configuration with nothing left open; the words are those of RadianceConfig.
 
-    images: views that a step looks at; None: all. same_pixels: it looks at the same share of each.
-    pose_solver: what moves the poses, from the share `pose_start` of the training, or of each of
-    its beginnings, on; pose_damping and stiff_turns: of its Gauss-Newton steps, see `Curvature`;
-    relocate_at: shares of the training at which cameras that are lost are looked for; depth_start:
-    bands that are open before cameras move along their axes; smoothness: weight of the field's
-    roughness in the loss. Exactly one of steps and minutes is
-    given.
+    same_pixels: a step looks at the same pixels of every view. pose_solver: what moves the poses,
+    from the share `pose_start` of the training, or of each of its beginnings, on; pose_damping and
+    stiff_turns: of its Gauss-Newton steps, see `Curvature`; relocate_at: shares of the training at
+    which cameras that are lost are looked for; depth_start: bands that are open before cameras move
+    along their axes; smoothness: weight of the field's roughness in the loss. Exactly one of steps
+    and minutes is given.
     """
 
     preset: Preset
@@ -57,7 +56,6 @@ class Settings:
     steps: int | None
     minutes: float | None
     rays: int
-    images: int | None
     same_pixels: bool
     field_rate: Rate
     pose_rate: Rate
@@ -186,7 +184,6 @@ def _published(scene: _Scene) -> Settings:
         steps=200_000,
         minutes=None,
         rays=2048 if forward_facing else 1024,
-        images=None,
         same_pixels=True,
         field_rate=Rate(1e-3, 1e-4) if forward_facing else Rate(5e-4, 1e-4),
         pose_rate=Rate(3e-3, 1e-5) if forward_facing else Rate(1e-3, 1e-5),

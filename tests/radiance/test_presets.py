@@ -33,7 +33,7 @@ def test_barf_is_the_published_recipe() -> None:
     assert (around.field_rate, forward.field_rate) == (Rate(5e-4, 1e-4), Rate(1e-3, 1e-4))
     assert (around.pose_rate, forward.pose_rate) == (Rate(1e-3, 1e-5), Rate(3e-3, 1e-5))
     assert (around.alpha_start, around.c2f_start, around.c2f_end) == (0.0, 0.1, 0.5)
-    assert around.pose_solver == "adam" and around.same_pixels and around.images is None
+    assert around.pose_solver == "adam" and around.same_pixels
     assert not around.exposure and around.track_weight == 0.0
     assert around.alpha_at(0.3, 10) == pytest.approx(5.0)
 
