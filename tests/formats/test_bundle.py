@@ -1,4 +1,4 @@
-"""The container for browsers: read as it was written, aligned, and nothing else is taken for one."""
+"""The container for browsers: read as it was written, aligned; nothing else is taken for one."""
 
 from __future__ import annotations
 
