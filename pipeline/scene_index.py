@@ -128,14 +128,30 @@ def scene_of(
 
 
 def cloud_reports(root: Path) -> list[dict[str, Any]]:
-    """What is told of the clouds that are ready: name, counts before and after, strays, seconds."""
+    """What the filter did to the clouds that are ready, as plain data: points `before` and
+    `after`, strays, seconds; note: what could not be done."""
     try:
         sources = cloud_sources(root, read_manifest(root))
     except PipelineError:
         return []
-    keys = ("name", "stage", "before", "count", "strays", "seconds", "note")
-    found = [_about(root / FOLDER / source.id) for source in sources]
-    return [{key: about.get(key) for key in keys} for about in found if about is not None]
+    found = []
+    for source in sources:
+        about = _about(root / FOLDER / source.id)
+        cloud = None if about is None else _cloud(source, about)
+        if about is None or cloud is None:
+            continue
+        found.append(
+            {
+                "name": source.name,
+                "stage": source.stage,
+                "before": cloud.before,
+                "after": cloud.before - cloud.strays,
+                "strays": cloud.strays,
+                "seconds": about.get("seconds"),
+                "note": cloud.note,
+            }
+        )
+    return found
 
 
 def _about(folder: Path) -> dict[str, Any] | None:

@@ -1,0 +1,1 @@
+"""Depth, clouds and meshes. The only place that loads open3d."""
