@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ def show_report(report: Mapping[str, Any], run: Path) -> None:
     for line in outcome(report) if report["complete"] else [_TOO_EARLY]:
         out.print(Text(line))
     out.print(stage_table(report))
+    for line in cloud_lines(report.get("clouds", ())):
+        out.print(Text(line))
     missing = [verdict for verdict in report["verdicts"] if not verdict["registered"]]
     if missing:
         table = Table(title="Photographs in no model", title_justify="left")
@@ -118,6 +120,20 @@ def _mapped(report: Mapping[str, Any]) -> str:
         f"{report['points']} points, {report['observations']} observations, reprojection error "
         f"{report['reprojection_error_px']:.3f} px"
     )
+
+
+def cloud_lines(clouds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was done to the clouds that the viewer shows, a line each."""
+    lines = []
+    for cloud in clouds:
+        seconds = cloud["seconds"]
+        took = f" in {seconds:.1f} s" if isinstance(seconds, int | float) else ""
+        note = f"; {cloud['note']}" if cloud["note"] else ""
+        lines.append(
+            f"cloud {cloud['name']}: {cloud['before']} points, {cloud['after']} without "
+            f"{cloud['strays']} strays{took}{note}"
+        )
+    return lines
 
 
 def stage_table(report: Mapping[str, Any]) -> Table:
