@@ -32,7 +32,7 @@ from tui.dashboard.system import SystemSample
 STAGES = ("ingest", "features", "pairs", "matching", "verification", "mapping", "radiance")
 EPOCH_S = 1_800_000_000.0
 IDENTITY = JournalIdentity("recorded", "garden", "here", 4711, EPOCH_S)
-SAMPLE = SystemSample(0.5, 4 * 2**30, 16 * 2**30, 100 * 2**30)
+SAMPLE = SystemSample(0.5, 4 * 2**30, 16 * 2**30, 100 * 2**30, cores=8)
 
 
 class RecordedRun:

@@ -17,8 +17,9 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class SystemSample:
-    """cpu: share of all cores in use, 0 to 1. memory in bytes; disk: bytes left where the run is.
-    gpu: share in use, None where there is no GPU or no nvidia-ml-py."""
+    """cpu: share of all cores in use, 0 to 1; cores: that a process may use. memory in bytes; disk:
+    bytes left where the run is. gpu: share in use, None where there is no GPU or no
+    nvidia-ml-py."""
 
     cpu: float | None = None
     memory_used: int | None = None
@@ -27,12 +28,13 @@ class SystemSample:
     gpu: float | None = None
     gpu_memory_used: int | None = None
     gpu_memory_total: int | None = None
+    cores: int = 1
 
     def in_words(self) -> list[str]:
         """One short part for each thing that is known."""
         parts = []
         if self.cpu is not None:
-            parts.append(f"CPU {self.cpu:.0%} of {usable_cores()}")
+            parts.append(f"CPU {self.cpu:.0%} of {self.cores}")
         if self.memory_used is not None and self.memory_total is not None:
             parts.append(f"memory {_gib(self.memory_used)}/{_gib(self.memory_total)} GiB")
         if self.gpu is not None:
@@ -71,6 +73,7 @@ class SystemReader:
             memory_used=None if total is None or free is None else max(0, total - free),
             memory_total=total,
             disk_left=self._disk_left(),
+            cores=usable_cores(),
             **gpu,
         )
 
