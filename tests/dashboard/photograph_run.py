@@ -27,6 +27,7 @@ from pipeline.products import (
     TwoViewGeometry,
     Verdict,
 )
+from tests.dashboard.recorded import STAGES, RecordedRun, begin, finish
 
 WIDTH, HEIGHT, KEYPOINTS = 60, 40, 8
 CAMERA = Camera("SIMPLE_PINHOLE", WIDTH, HEIGHT, np.array([50.0, 30.0, 20.0]))
@@ -37,6 +38,17 @@ ERROR_PX = 0.25
 def names_of(count: int) -> list[str]:
     """Names of so many photographs."""
     return [f"{i:05}.jpg" for i in range(count)]
+
+
+def mapped_run(
+    root: Path, names: list[str] | None = None, *, count: int = 12, items: bool = True
+) -> RecordedRun:
+    """A run whose mapping is done; the fifth photograph is not registered."""
+    write_run(root, names or names_of(count), frozenset({4}), items=items)
+    run = RecordedRun(root)
+    begin(run)
+    finish(run, *STAGES[:6])
+    return run
 
 
 def write_run(root: Path, names: list[str], missing: frozenset[int], *, items: bool = True) -> None:

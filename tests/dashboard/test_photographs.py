@@ -21,10 +21,10 @@ from tests.dashboard.photograph_run import (
     ERROR_PX,
     KEYPOINTS,
     REASON,
+    mapped_run,
     names_of,
     write_features,
     write_photographs,
-    write_run,
 )
 from tests.dashboard.pilot import SIZES, ThisPilot, drive, press, settle, shown, text_of, until
 from tests.dashboard.recorded import STAGES, RecordedRun, app_of, begin, finish
@@ -45,15 +45,6 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "garden"
     folder.mkdir()
     return folder
-
-
-def mapped_run(root: Path, names: list[str] | None = None, *, items: bool = True) -> RecordedRun:
-    """A run whose mapping is done; the fifth photograph is not registered."""
-    write_run(root, names or names_of(12), frozenset({4}), items=items)
-    run = RecordedRun(root)
-    begin(run)
-    finish(run, *STAGES[:6])
-    return run
 
 
 def screen_of(pilot: ThisPilot) -> PhotographsScreen:

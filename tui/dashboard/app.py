@@ -25,7 +25,7 @@ from textual.screen import Screen
 from pipeline.engine.messages import Answer
 from pipeline.events import ENDED
 from tui.dashboard.dialogs import Confirm, TooSmall, is_too_small
-from tui.dashboard.keys import ALL_KEYS, APP_KEYS, Key, bindings, steers
+from tui.dashboard.keys import APP_KEYS, SCREEN_KEYS, Key, bindings, steers
 from tui.dashboard.link import Source
 from tui.dashboard.look import AsciiFilter, Look, environment_look
 from tui.dashboard.model import Model
@@ -163,29 +163,46 @@ class DashboardApp(App[Outcome]):
         return filters if self.look.unicode else [*filters, AsciiFilter()]
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The command palette: every key by its help."""
-        for key in ALL_KEYS:
-            if self.offers(key) and key.action != "command_palette" and "select" not in key.action:
+        """The command palette: every key of the screen and of the app by its help."""
+        here = SCREEN_KEYS.get(screen.NAME, ()) if isinstance(screen, DashboardScreen) else ()
+        for key in (*here, *APP_KEYS):
+            if self.offers(key) and key.action != "command_palette" and not key.moves:
                 action = key.action
                 if not (self.readonly and key.steers):
                     yield SystemCommand(
-                        key.label, f"{key.help} Key: {key.shown}", partial(self._act, action)
+                        f"{key.label}: {key.help}", f"Key: {key.shown}", partial(self._act, action)
                     )
 
     def _act(self, action: str) -> None:
         self.call_later(self.screen.run_action, _namespaced(action, self.screen))
 
     def action_open(self, name: str) -> None:
-        """Open a screen above the run's; the same key again goes back."""
+        """Open a screen above the run's; the same key again goes back. The help lies above any."""
         wanted = screen_class(name)
         top = self.screen
         if wanted is None or isinstance(top, TooSmall):
             return
-        if isinstance(top, DashboardScreen) and not isinstance(top, RunScreen):
+        if self._without_help():
+            if name not in ("help", getattr(self.screen, "NAME", "")):
+                self._act(f"open('{name}')")
+            return
+        if name != "help" and isinstance(top, DashboardScreen) and not isinstance(top, RunScreen):
             self.pop_screen()
             if isinstance(top, wanted):
                 return
         self.push_screen(wanted())
+
+    def screen_below(self, screen: DashboardScreen) -> DashboardScreen:
+        """What lies below a screen; the one on top, where that is not there any more."""
+        known = [entry for entry in self.screen_stack if isinstance(entry, DashboardScreen)]
+        return known[known.index(screen) - 1] if screen in known[1:] else known[-1]
+
+    def _without_help(self) -> bool:
+        """Take the help away where it is on top: what is below may ask before it is left."""
+        on_top = isinstance(self.screen, DashboardScreen) and self.screen.NAME == "help"
+        if on_top:
+            self.pop_screen()
+        return on_top
 
     def action_toggle_light(self) -> None:
         """Between dark and light."""
@@ -238,6 +255,9 @@ class DashboardApp(App[Outcome]):
 
     def action_detach(self) -> None:
         """Leave; the run goes on."""
+        if self._without_help() and hasattr(self.screen, "action_detach"):
+            self._act("detach")
+            return
         ended = self.model.view is not None and self.model.view.state in ENDED
         self.exit("ended" if ended else "left")
 

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from tui.dashboard.keys import LEAVE, LOG_KEYS, bindings
+from tui.dashboard.keys import LEAVE, LOG_KEYS, bindings, hint
 from tui.dashboard.log_lines import LEVELS, LogLines, PrintedLines
 from tui.dashboard.long_list import LongList, cell
 from tui.dashboard.look import LEVEL_STYLES, safe
@@ -22,7 +22,6 @@ from tui.dashboard.widgets import Line, Prose
 
 _STAGE_CELLS = 13
 _SECONDS_BETWEEN_LOOKS = 0.5
-_KEYS = "f follow  e level  g stage  / search  n next  N before  Esc back"
 _WORDS = {"info": "all levels", "warning": "warnings and errors", "error": "errors alone"}
 _STYLES = {**LEVEL_STYLES, "info": ""}
 _SIGNS = {"info": " ", "warning": "W", "error": "E"}
@@ -89,7 +88,7 @@ class LogScreen(DashboardScreen):
         yield self._search
         keys = Line(id="keys")
         yield keys
-        keys.show(Text(_KEYS, style="dim"))
+        keys.show(Text(hint(LOG_KEYS), style="dim"))
 
     def on_mount(self) -> None:
         """The keys go to the list."""

@@ -7,12 +7,13 @@ from typing import ClassVar
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.dashboard.keys import MOVE_KEYS, OPEN_KEY, bindings
 from tui.dashboard.look import MOST_NAME, safe
 
 
@@ -28,15 +29,7 @@ class LongList(ScrollView, can_focus=True):
     """
     HEADER: ClassVar[int] = 0
     CURSOR: ClassVar[bool] = True
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("home", "go(0)", show=False),
-        Binding("end", "go(-1)", show=False),
-        Binding("enter", "open", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings((*MOVE_KEYS, OPEN_KEY))
 
     class Moved(Message):
         """Another line is marked, or with CURSOR off, others are on the screen by the user's will.

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.widgets import Input
 
@@ -48,17 +48,14 @@ def _own_keys() -> tuple[Key, ...]:
     )
 
 
-def _at_once(keys: Sequence[Key]) -> list[Binding]:
-    """Bindings that are carried out before the next key is looked at: over a slow link many keys
-    come at once, and what follows Enter is typed into the field that it opens."""
-    return [replace(key.binding(), priority=True) for key in keys]
-
-
 class ParametersScreen(ChangingScreen):
     """Every parameter, by stage."""
 
     NAME: ClassVar[str] = "parameters"
-    BINDINGS: ClassVar[list[BindingType]] = [*_at_once(PARAMETER_KEYS), *bindings(_own_keys())]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(PARAMETER_KEYS, priority=True),
+        *bindings(_own_keys()),
+    ]
     CSS = """
     ParametersScreen #body { layout: vertical; height: 1fr; }
     ParametersScreen #form { height: 1fr; width: 1fr; }

@@ -23,7 +23,6 @@ from tui.dashboard.screens import DashboardScreen
 from tui.dashboard.steering import give
 from tui.words import duration_in_words
 
-_CHANGES_THE_RUN = ("edit", "step", "apply", "undo", "default")
 _UNDER_WAY = "The change before is still on its way: try again."
 _OWN = frozenset(key.action.partition("(")[0] for key in PARAMETER_KEYS)
 
@@ -101,7 +100,10 @@ class ChangingScreen(DashboardScreen):
 
     def action_open(self, name: str) -> None:
         """To another screen, or back with this one's name; asks where drafts would be lost."""
-        self._leaving(lambda: self.dashboard.action_open(name))
+        if name == "help":  # it lies above this one
+            self.dashboard.action_open(name)
+        else:
+            self._leaving(lambda: self.dashboard.action_open(name))
 
     def action_detach(self) -> None:
         """Leave the dashboard; asks as `action_open` does."""
@@ -109,8 +111,6 @@ class ChangingScreen(DashboardScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what --readonly forbids, and screens that are not there."""
-        if self.dashboard.readonly and action in _CHANGES_THE_RUN:
-            return False
         if action in _OWN and isinstance(self.focused, Input):
             return False  # it is a letter of what is being typed
         return self.dashboard.check_action(action, parameters)

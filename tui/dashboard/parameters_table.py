@@ -8,12 +8,13 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.dashboard.keys import MOVE_KEYS, SECTION_KEYS, bindings
 from tui.dashboard.look import Look
 
 
@@ -34,16 +35,7 @@ class ParametersTable(ScrollView, can_focus=True):
     ParametersTable { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
     """
     # Priority: in step with the keys of the screen, which are carried out at once.
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False, priority=True),
-        Binding("down,j", "move(1)", "Down", show=False, priority=True),
-        Binding("pageup", "page(-1)", "Page up", show=False, priority=True),
-        Binding("pagedown", "page(1)", "Page down", show=False, priority=True),
-        Binding("home", "edge(-1)", "First", show=False, priority=True),
-        Binding("end", "edge(1)", "Last", show=False, priority=True),
-        Binding("tab", "section(1)", "Next stage", show=False, priority=True),
-        Binding("shift+tab", "section(-1)", "Stage before", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings((*MOVE_KEYS, *SECTION_KEYS), priority=True)
 
     class Moved(Message):
         """The cursor is at another parameter."""
@@ -122,9 +114,10 @@ class ParametersTable(ScrollView, can_focus=True):
         """A page up or down."""
         self._go_near(self.cursor + by * max(1, self.size.height - 1), by)
 
-    def action_edge(self, by: int) -> None:
-        """To the first or the last parameter."""
-        self._go_near(0 if by < 0 else len(self._rows) - 1, by)
+    def action_go(self, number: int) -> None:
+        """To the first parameter; -1: to the last."""
+        first = number >= 0
+        self._go_near(0 if first else len(self._rows) - 1, -1 if first else 1)
 
     def action_section(self, by: int) -> None:
         """To the first parameter of the next stage, or of the one before."""

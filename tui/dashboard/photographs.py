@@ -14,7 +14,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Input
 
-from tui.dashboard.keys import LEAVE, PHOTOGRAPH_KEYS, bindings
+from tui.dashboard.keys import (
+    LEAVE,
+    OPEN_KEY,
+    PAGE_KEYS,
+    PHOTOGRAPH_KEYS,
+    TABLE_KEYS,
+    bindings,
+    hint,
+)
 from tui.dashboard.long_list import LongList
 from tui.dashboard.look import safe
 from tui.dashboard.model import Model
@@ -32,9 +40,6 @@ _PAUSE_S = 0.15  # after the last move, before a page is read
 _DONE = ("done", "skipped", "stale")
 _MAKERS = ("ingest", "features", "matching", "verification", "mapping")
 _NOT_REGISTERED = "not registered"
-_TABLE_KEYS = "Enter opens  / filters  n only missing  o next order  O turns it  Esc back"
-_PAGE_KEYS = "Left, Right: the photographs before and after  v keypoints  Esc back"
-_BESIDE_KEYS = _TABLE_KEYS.replace("Enter opens", "v keypoints")
 
 
 class PhotographsScreen(DashboardScreen):
@@ -267,9 +272,10 @@ class PhotographsScreen(DashboardScreen):
         self._why.show(text)
 
     def _show_keys(self) -> None:
-        keys = _PAGE_KEYS if self.has_class("-page") else _TABLE_KEYS
-        shown = _BESIDE_KEYS if self.has_class("-wide") else keys
-        self._keys.show(Text(shown, style="dim"))
+        keys = PAGE_KEYS if self.has_class("-page") else (OPEN_KEY, *TABLE_KEYS)
+        if self.has_class("-wide"):
+            keys = (*TABLE_KEYS, PAGE_KEYS[-1])
+        self._keys.show(Text(hint(keys), style="dim"))
 
 
 def page_of(root: Path, photographs: Photographs, number: int, pictures: bool) -> Page:

@@ -11,14 +11,14 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 
 from pipeline.errors import PipelineError
 from pipeline.events import ENDED
 from pipeline.report import advice
 from pipeline.run_directory import read_report
-from tui.dashboard.keys import LEAVE
+from tui.dashboard.keys import LEAVE, SCROLL_KEYS, bindings
 from tui.dashboard.look import MOST_NAME, safe
 from tui.dashboard.model import Model
 from tui.dashboard.screens import DashboardScreen
@@ -35,11 +35,7 @@ class ReportScreen(DashboardScreen):
     on, what its stages have reported so far."""
 
     NAME: ClassVar[str] = "report"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll(1)", show=False),
-        Binding("k", "scroll(-1)", show=False),
-        LEAVE,
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(SCROLL_KEYS), LEAVE]
     CSS = """
     ReportScreen VerticalScroll { scrollbar-size-vertical: 1; padding: 0 1 0 0; }
     """
