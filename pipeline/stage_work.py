@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue, ValidationError
 
+from pipeline.checkpoint_file import checkpoint_path
 from pipeline.config_base import StageConfig, is_live
 from pipeline.events import Checkpointed, ParameterChanged, Record, Warned
 from pipeline.manifest import Ingredients
@@ -124,7 +125,8 @@ class StageWork:
         """The checkpoint of an earlier attempt at the same work.
 
         It may differ in live fields that were changed by hand since: those changes then take effect
-        when the stage first asks for its latest configuration.
+        when the stage first asks for its latest configuration. None without one, and, with a
+        warning that says why, for one that this work cannot go on from.
         """
         found = self._workspace.load_checkpoint(self._asked.stage)
         for warning in self._workspace.store.take_warnings():  # now, not when the stage has ended
@@ -132,22 +134,39 @@ class StageWork:
         if found is None:
             return None
         arrays, data = found
-        basis = self._basis()
-        if data.get("format") != _FORMAT or basis != {key: data.get(key) for key in basis}:
+        wanted = self.section.model_dump(mode="json")
+        if why := self._misfit(data, wanted):
+            stage = self._asked.stage
+            file = checkpoint_path(self._workspace.root, stage).relative_to(self._workspace.root)
+            self._tell(Warned(f"{stage} begins anew: its checkpoint {file} is of {why}", str(file)))
             return None
         section: Any = data["section"]
-        wanted = self.section.model_dump(mode="json")
-        if section.keys() != wanted.keys():
-            return None
         others = [name for name in wanted if wanted[name] != section[name]]
-        if not all(name in self._changed and is_live(self.section, name) for name in others):
-            return None
         kept: Any = data["live"], data["seconds"], data["stage"]
         self._live, self._earlier_s, content = kept
         self.section = type(self.section).model_validate(section)
         missed = [replace(self._changed[name], value=wanted[name]) for name in others]
         self._waiting = missed + self._waiting
         return Checkpoint(arrays, content)
+
+    def _misfit(self, data: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue]) -> str:
+        """Of what other work the data of a checkpoint is, in words; "" where it can go on."""
+        if data.get("format") != _FORMAT:
+            return "another version of barfield"
+        basis = self._basis()
+        others = [key for key in basis if basis[key] != data.get(key)]
+        section = data["section"]
+        if "version" in others or not isinstance(section, dict) or section.keys() != wanted.keys():
+            return f"another version of {self._asked.stage}"
+        if others:
+            return "other inputs"
+        fixed = [
+            name
+            for name in wanted
+            if wanted[name] != section[name]
+            and not (name in self._changed and is_live(self.section, name))
+        ]
+        return f"another value of {', '.join(fixed)}" if fixed else ""
 
     def _basis(self) -> dict[str, JsonValue]:
         """What a checkpoint must agree with in any case."""

@@ -127,18 +127,27 @@ def test_a_checkpoint_comes_back_as_it_was(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "why"),
     [
-        replace(ASKED, version=3),
-        replace(ASKED, needs={"features": "f2"}),
-        replace(ASKED, needs={}),
-        replace(ASKED, given={"poses": {"a": "h", "b": "h"}}),
+        (replace(ASKED, version=3), "another version of mapping"),
+        (replace(ASKED, needs={"features": "f2"}), "other inputs"),
+        (replace(ASKED, needs={}), "other inputs"),
+        (replace(ASKED, given={"poses": {"a": "h", "b": "h"}}), "other inputs"),
     ],
 )
-def test_a_checkpoint_of_other_inputs_is_not_taken(desk: Desk, asked: Ingredients) -> None:
+def test_a_checkpoint_of_other_inputs_is_not_taken(
+    desk: Desk, asked: Ingredients, why: str
+) -> None:
     desk.work().save(POSITION, 3)
     assert desk.work((ERROR_PX,), asked).load() is None
+    assert desk.told[1:] == [
+        Warned(
+            f"mapping begins anew: its checkpoint stages/mapping/checkpoint.arrays is of {why}",
+            "stages/mapping/checkpoint.arrays",
+        )
+    ]
     assert desk.work((ERROR_PX,)).load() is not None
+    assert len(desk.told) == 2
 
 
 def test_only_live_changes_by_hand_are_compatible_with_a_checkpoint(desk: Desk) -> None:
@@ -146,6 +155,12 @@ def test_only_live_changes_by_hand_are_compatible_with_a_checkpoint(desk: Desk) 
     assert desk.work(seed=1).load() is None
     assert desk.work(("seed",), seed=1).load() is None  # not live
     assert desk.work(max_reprojection_error_px=2.0).load() is None  # another command, no change
+    told = [record.message for record in desk.told if isinstance(record, Warned)]
+    assert [words.partition("is of ")[2] for words in told] == [
+        "another value of seed",
+        "another value of seed",
+        f"another value of {ERROR_PX}",
+    ]
     work = desk.work((ERROR_PX,), max_reprojection_error_px=2.0)
     assert work.load() is not None
     assert work.section == MappingConfig()  # what held when the checkpoint was saved
