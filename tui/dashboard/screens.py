@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
+from tui.dashboard.key_line import KeyLine
 from tui.dashboard.model import Model
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class DashboardScreen(Screen[None]):
         return cast("DashboardApp", self.app)
 
     def compose(self) -> ComposeResult:
-        """The content, then the footer."""
+        """The content, then the keys."""
         yield from self.content()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def content(self) -> ComposeResult:
         """The widgets of the screen."""

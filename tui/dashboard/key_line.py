@@ -1,0 +1,62 @@
+"""The keys of a screen at its foot, in one widget.
+
+Textual's own footer has a widget for each key and makes them all anew whenever the focus moves: that
+was most of what opening a screen cost, and keys had to wait for it.
+"""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+from textual.screen import Screen
+
+from tui.dashboard.widgets import Line
+
+
+class KeyLine(Line):
+    """What the footer tells of the keys that do something now; a click presses one."""
+
+    DEFAULT_CSS = """
+    KeyLine { dock: bottom; width: 1fr; color: $footer-foreground; background: $footer-background; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ends: list[tuple[int, str]] = []  # behind which cell a key's words end, and the key
+
+    def on_mount(self) -> None:
+        """Follow what the screen offers."""
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._show_keys())
+
+    def on_click(self, event: events.Click) -> None:
+        """Press the key that was clicked."""
+        for end, key in self._ends:
+            if event.x < end:
+                self.app.simulate_key(key)
+                return
+
+    def _changed(self, screen: Screen[object]) -> None:
+        if self.is_attached and screen is self.screen:
+            self._show_keys()
+
+    def _show_keys(self) -> None:
+        text, self._ends = Text(no_wrap=True), []
+        style = f"bold {self.app.theme_variables['footer-key-foreground']}"
+        for binding in self._offered():
+            text.append(f" {self.app.get_key_display(binding)} ", style)
+            text.append(f"{binding.description} ")
+            self._ends.append((cell_len(text.plain), binding.key))
+        if text != self._text or text.spans != self._text.spans:
+            self.show(text)
+
+    def _offered(self) -> list[Binding]:
+        """The bindings to tell of, one for each action."""
+        active = self.screen.active_bindings.values()
+        return list({
+            entry.binding.action: entry.binding
+            for entry in reversed(active)
+            if entry.binding.show and entry.enabled
+        }.values())[::-1]  # fmt: skip
