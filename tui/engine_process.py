@@ -213,7 +213,8 @@ async def _served(
 
     access = Access.fresh(identity.engine)
     ports = () if port is None else (port,)
-    async with serve(create_app(service, access), runtime.socket_path(root), ports=ports) as where:
+    app = create_app(service, access, root=root)
+    async with serve(app, runtime.socket_path(root), ports=ports) as where:
         file = runtime.EngineFile(
             identity=process,
             engine=identity.engine,

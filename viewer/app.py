@@ -14,12 +14,15 @@ from pathlib import Path
 
 from aiohttp import web
 
+from pipeline.browsing import Browser
 from pipeline.engine.interface import Engine
 from pipeline.errors import PipelineError
 from viewer.access import Access
 from viewer.api import Api
+from viewer.browse import Browse
 from viewer.commanding import Commands
 from viewer.connection import Connection
+from viewer.files import CLIENT, Client
 from viewer.frames import Frames
 from viewer.limits import LIMITS, Limits
 from viewer.page import Page
@@ -45,8 +48,22 @@ class Addresses:
     port: int | None
 
 
-def create_app(engine: Engine, access: Access, limits: Limits = LIMITS) -> web.Application:
-    """The application around an engine."""
+def create_app(
+    engine: Engine,
+    access: Access,
+    limits: Limits = LIMITS,
+    *,
+    root: Path | None = None,
+    client: Path = CLIENT,
+) -> web.Application:
+    """The application around an engine.
+
+    root: run directory, whose files it serves. client: folder of the built client, which is looked
+    into now; without one there is a plain page.
+    """
+    built = Client.read(client)
+    page = Page(engine, access, built)
+    browse = Browse(engine, None if root is None else Browser(root))
     commands = Commands(engine, limits)
     streams = Streams(engine, commands, limits)
     app = web.Application(
@@ -60,11 +77,16 @@ def create_app(engine: Engine, access: Access, limits: Limits = LIMITS) -> web.A
     app.add_routes(api.routes())
     app.add_routes(
         [
-            web.get("/", Page(engine, access).show, allow_head=False),
+            web.get("/", page.show, allow_head=False),
+            web.get("/plain", page.show_plain, allow_head=False),
             web.get("/api/stream", streams.connect, allow_head=False),
             web.get("/api/frames", frames.connect, allow_head=False),
         ]
     )
+    app.add_routes(browse.routes())
+    if built is not None:
+        name = "{name:[A-Za-z0-9._-]{1,120}}"
+        app.router.add_get(f"/assets/{name}", built.send_asset, allow_head=False)
     return app
 
 

@@ -1,4 +1,4 @@
-"""The page at `/`: the state of the run as plain HTML."""
+"""The page at `/`: the client where it is built, else the state of the run as plain HTML."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field
 from pipeline.engine.interface import Engine
 from pipeline.engine.messages import RunView, StageView
 from viewer.access import Access
+from viewer.files import ASK_AGAIN, HOW_TO_BUILD, Client, send_file
 from viewer.reading import Query, read_query
 from viewer.refusals import Refused
 
@@ -32,6 +33,7 @@ td, th {{ text-align: left; padding: 0 1.5em 0 0; vertical-align: top }}
 <ul>
 {warnings}
 </ul>
+<p>{note}
 </html>
 """
 
@@ -45,16 +47,18 @@ class PageQuery(Query):
 class Page:
     """Handler of the page, and of the link that signs a browser in."""
 
-    def __init__(self, engine: Engine, access: Access) -> None:
+    def __init__(self, engine: Engine, access: Access, client: Client | None) -> None:
         self._engine = engine
         self._access = access
+        self._client = client
 
-    async def show(self, request: web.Request) -> web.Response:
-        """The state; with a token in the query, a cookie instead, and the page without it."""
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """The client; with a token in the query, a cookie instead, and the page without it."""
         token = read_query(request, PageQuery).token
         if token is None:
-            html = state_as_html(self._engine.view())
-            return web.Response(text=html, content_type="text/html")
+            return (
+                self._plain() if self._client is None else send_file(self._client.index, ASK_AGAIN)
+            )
         if self._access.role_of(token) is None:
             raise Refused(401, "No valid token", "The token belongs to another run.")
         # The token must not stay in the address bar, nor in the browser's history.
@@ -62,8 +66,18 @@ class Page:
         response.set_cookie(self._access.cookie, token, path="/", httponly=True, samesite="Strict")
         return response
 
+    async def show_plain(self, request: web.Request) -> web.StreamResponse:
+        """The state, without scripts."""
+        read_query(request, Query)
+        return self._plain()
 
-def state_as_html(view: RunView) -> str:
+    def _plain(self) -> web.Response:
+        note = "" if self._client else f"The viewer is not built: {HOW_TO_BUILD} builds it."
+        html = state_as_html(self._engine.view(), note)
+        return web.Response(text=html, content_type="text/html")
+
+
+def state_as_html(view: RunView, note: str = "") -> str:
     """A whole page without scripts; all texts of the run are escaped."""
     return _PAGE.format(
         run=escape(view.run),
@@ -72,6 +86,7 @@ def state_as_html(view: RunView) -> str:
         hint=escape(view.hint),
         stages="\n".join(_row(stage) for stage in view.stages),
         warnings="\n".join(f"<li>{escape(warning)}" for warning in view.warnings),
+        note=escape(note),
     )
 
 

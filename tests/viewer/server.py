@@ -161,8 +161,11 @@ def running(
     limits: Limits = LIMITS,
     make_engine: Callable[[], FakeEngine] = FakeEngine,
     access: Access | None = None,
+    root: Path | None = None,
 ) -> Iterator[Server]:
     """A server on a socket in the folder `s` of `folder`, and on a free port.
+
+    root: run directory that it looks into. The built client is in the folder `client`, if anywhere.
 
     Raises what keeps the server from starting.
     """
@@ -173,7 +176,7 @@ def running(
     async def main() -> None:
         try:
             engine = make_engine()
-            app = create_app(engine, access, limits)
+            app = create_app(engine, access, limits, root=root, client=folder / "client")
             async with serve(app, folder / "s" / "engine.sock", ports=(0,)) as addresses:
                 loop = asyncio.get_running_loop()
                 ready.set_result(Server(engine, access, addresses, loop))
