@@ -25,7 +25,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.engine import runtime
+from pipeline.engine import preparing, runtime
 from pipeline.engine.audience import Audience, Patience
 from pipeline.engine.journal import Journal, JournalIdentity
 from pipeline.engine.parameters import Parameters
@@ -33,6 +33,7 @@ from pipeline.engine.service import Service
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.viewing import Viewing
 from pipeline.engine.worker_process import (
+    NICE,
     WORKER_COMMAND,
     Listeners,
     WorkerProcess,
@@ -179,7 +180,10 @@ async def _engine(
         supervisor = Supervisor(
             directory, parameters, journal, workers, audience, patience, viewing
         )
-        service = Service(directory, parameters, journal, supervisor, audience, viewing)
+        start_beside = partial(start_worker, threads=preparing.THREADS, nice=preparing.NICE)
+        clouds = preparing.Preparing(directory.root, start_beside, journal.view, journal.tell)
+        stack.push_async_callback(clouds.close)
+        service = Service(directory, parameters, journal, supervisor, audience, viewing, clouds)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
         published = await stack.enter_async_context(
@@ -269,14 +273,19 @@ async def _start_worker(
     request: RunRequest,
     listeners: Listeners,
     preload: tuple[str, ...],
+    *,
+    threads: int = 0,
+    nice: int = NICE,
 ) -> WorkerProcess:
+    """threads: how many the worker may use; 0: one for each core."""
     spec = WorkerSpec(
         root=directory.root,
         lock_fd=directory.lock_fd,
         paths=request.paths,
         log=directory.root / LOG,
-        threads=len(os.sched_getaffinity(0)),
+        threads=threads or len(os.sched_getaffinity(0)),
         cluster=request.cluster,
+        nice=nice,
         preload=preload,
         command=WORKER_COMMAND,
     )

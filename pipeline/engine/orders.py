@@ -1,7 +1,7 @@
 """What engine and worker say to each other: the headers of the frames between them.
 
-Down go orders, up go reports. A worker carries out one `RunStage`, `WriteReport` or `ServeViews`
-at a time; the others reach the stage at its next `poll`.
+Down go orders, up go reports. A worker carries out one `RunStage`, `WriteReport`, `ServeViews` or
+`PrepareCloud` at a time; the others reach the stage at its next `poll`.
 """
 
 from __future__ import annotations
@@ -127,6 +127,15 @@ class ServeViews(Frame):
     do: Literal["serve"] = "serve"
 
 
+class PrepareCloud(Frame):
+    """Make a cloud of the run for those who look at it, by its id. without_open3d: why it is not to
+    be loaded; "": it may be. A worker that gets this order gets none that loads torch."""
+
+    do: Literal["cloud"] = "cloud"
+    cloud: str
+    without_open3d: str = ""
+
+
 class End(Frame):
     """Finish what runs in the background and exit."""
 
@@ -146,6 +155,7 @@ Order = Annotated[
     | AcknowledgeView
     | LeaveView
     | ServeViews
+    | PrepareCloud
     | End,
     Field(discriminator="do"),
 ]
@@ -220,8 +230,17 @@ class Served(Frame):
     error: str = ""
 
 
+class Prepared(Frame):
+    """The end of `PrepareCloud`; error: why there is no cloud, in words. died: of it."""
+
+    is_: Literal["prepared"] = "prepared"
+    error: str = ""
+    died: bool = False
+
+
 Saying = Annotated[
-    Records | Paused | StageEnd | Reported | ViewShown | Served, Field(discriminator="is_")
+    Records | Paused | StageEnd | Reported | ViewShown | Served | Prepared,
+    Field(discriminator="is_"),
 ]
 SAYING: TypeAdapter[Saying] = TypeAdapter(Saying)
 WriteReport.model_rebuild()

@@ -28,6 +28,7 @@ from pipeline.engine.messages import (
     Stop,
 )
 from pipeline.engine.parameters import Parameters, Proposal, as_record
+from pipeline.engine.preparing import Preparing
 from pipeline.engine.retrying import retry_from, unknown_stage
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.viewing import Viewing
@@ -35,7 +36,6 @@ from pipeline.errors import PipelineError
 from pipeline.events import ENDED
 from pipeline.run_directory import RunDirectory
 from pipeline.scene_answer import SceneAnswer
-from pipeline.scene_index import scene_of
 from pipeline.view_requests import ViewFrame, ViewRequest
 
 
@@ -50,6 +50,7 @@ class Service:
         supervisor: Supervisor,
         audience: Audience,
         viewing: Viewing,
+        preparing: Preparing,
     ) -> None:
         self._directory = directory
         self._parameters = parameters
@@ -57,6 +58,7 @@ class Service:
         self._supervisor = supervisor
         self._audience = audience
         self._viewing = viewing
+        self._preparing = preparing
         self._one_at_a_time = asyncio.Lock()
 
     def view(self) -> RunView:
@@ -101,7 +103,7 @@ class Service:
     async def scene(self) -> SceneAnswer:
         """What there is to see."""
         self._audience.touch()
-        return await asyncio.to_thread(scene_of, self._directory.root, self._journal.view())
+        return await self._preparing.scene()
 
     def look(self) -> Window:
         """A place before the scene."""

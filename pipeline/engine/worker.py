@@ -29,6 +29,8 @@ from pipeline.engine.orders import (
     Begin,
     End,
     LeaveView,
+    PrepareCloud,
+    Prepared,
     RenderView,
     Reported,
     RunStage,
@@ -41,6 +43,7 @@ from pipeline.engine.post import EngineGone, Letter, Mailbox, Outbox, read_order
 from pipeline.engine.view_post import note_view, open_desk
 from pipeline.errors import PipelineError, Stopped
 from pipeline.machine import peak_rss_mb
+from pipeline.run_directory import stage_log
 
 if TYPE_CHECKING:
     from pipeline.engine.workplace import Workplace
@@ -89,6 +92,8 @@ class Worker:
                     self._outbox.say(self._write_report(letter))
                 case ServeViews():
                     self._outbox.say(self._serve_views())
+                case PrepareCloud():
+                    self._outbox.say(self._prepare_cloud(letter))
                 case RenderView() | AcknowledgeView() | LeaveView():
                     note_view(letter, self._desk)
                 case End():
@@ -144,6 +149,19 @@ class Worker:
         except PipelineError as error:
             return Served(error=f"{error.message} {error.hint}")
         return Served()
+
+    def _prepare_cloud(self, order: PrepareCloud) -> Prepared:
+        """Without a workplace: a stage could load what does not bear open3d."""
+        from pipeline.cloud_making import make_cloud
+
+        try:
+            if self._begin is None:
+                raise RuntimeError("the first order is not Begin")
+            with self._output.to(stage_log(self._begin.root, "clouds")):
+                make_cloud(self._begin.root, order.cloud, order.without_open3d)
+        except PipelineError as error:
+            return Prepared(error=f"{error.message} {error.hint}")
+        return Prepared()
 
     def _entry(self, order: RunStage) -> stages.StageEntry:
         entries = self._plan(route=order.route, until=order.stage)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.engine.channel import (
     BrokenChannel,
@@ -32,6 +32,8 @@ from pipeline.engine.orders import (
     End,
     Frame,
     Paused,
+    PrepareCloud,
+    Prepared,
     Records,
     Reported,
     RunStage,
@@ -62,6 +64,7 @@ SECONDS_TO_EXIT = 10.0  # after it has hung up
 OnRecords = Callable[[str, Sequence[Record]], None]
 OnPaused = Callable[[bool], None]
 OnView = Callable[[ViewFrame], None]
+AnswerT = TypeVar("AnswerT", bound=Frame)
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,7 @@ class WorkerProcess:
         self._memory = MemoryWatch()
         self._peak_rss_mb = 0.0
         self._log: Path | None = None
-        self._stage_end: asyncio.Future[StageEnd | None] | None = None
-        self._reported: asyncio.Future[Reported | None] | None = None
-        self._served: asyncio.Future[Served | None] | None = None
+        self._answers: dict[type[Frame], asyncio.Future[Any]] = {}
         self._told_to_stop = False
         self._fault = ""
         self._alive = True
@@ -174,12 +175,7 @@ class WorkerProcess:
         self._log = stage_log(self._spec.root, order.stage)
         start, begin = _size(self._log), time.monotonic()
         self._told_to_stop = False
-        self._stage_end = asyncio.get_running_loop().create_future()
-        try:
-            self.order(order)  # before anything is awaited: other orders for the stage may follow
-            end = await self._stage_end if self._alive else None
-        finally:
-            self._stage_end = None
+        end = await self._ask(order, StageEnd)
         if end is None:
             end = self._end_by_death(order.stage, time.monotonic() - begin)
         if end.state == "failed":
@@ -190,26 +186,29 @@ class WorkerProcess:
 
     async def write_report(self, order: WriteReport) -> Reported:
         """Have `report.json` written; any death of the worker is told as the error."""
-        self._reported = asyncio.get_running_loop().create_future()
-        try:
-            self.order(order)
-            reported = await self._reported if self._alive else None
-        finally:
-            self._reported = None
-        if reported is None:
-            return Reported(error=f"The report was not written: {self._death().why}.")
-        return reported
+        reported = await self._ask(order, Reported)
+        return reported or Reported(error=f"The report was not written: {self._death().why}.")
 
     async def serve_views(self) -> Served:
         """Have views of the run's radiance field rendered until it is closed; any death of the
         worker is told as the error."""
-        self._served = asyncio.get_running_loop().create_future()
-        try:
-            self.order(ServeViews())
-            served = await self._served if self._alive else None
-        finally:
-            self._served = None
+        served = await self._ask(ServeViews(), Served)
         return served or Served(error=f"Views cannot be rendered: {self._death().why}.")
+
+    async def prepare_cloud(self, order: PrepareCloud) -> Prepared:
+        """Have a cloud made; any death of the worker is told as the error."""
+        prepared = await self._ask(order, Prepared)
+        return prepared or Prepared(error=self._death().why, died=True)
+
+    async def _ask(self, order: Frame, kind: type[AnswerT]) -> AnswerT | None:
+        """Send an order that is answered by a saying of that kind; None if the worker dies of it,
+        or has died before."""
+        answered = self._answers[kind] = asyncio.get_running_loop().create_future()
+        try:
+            self.order(order)  # before anything is awaited: other orders for a stage may follow
+            return await answered if self._alive else None
+        finally:
+            del self._answers[kind]
 
     def order(self, order: Frame) -> None:
         """Send an order; a worker that is dead does not get it."""
@@ -222,10 +221,11 @@ class WorkerProcess:
         A worker that has not done so after `grace_s` gets SIGTERM, and after `term_s` more its
         whole group is killed.
         """
-        if self._stage_end is not None and self._alive:
+        stage_end = self._answers.get(StageEnd)
+        if stage_end is not None and self._alive:
             self._told_to_stop = True
             self.order(StopStage())
-            await self._insist(self._stage_end, grace_s, term_s)
+            await self._insist(stage_end, grace_s, term_s)
 
     async def close(self, grace_s: float = 120.0, term_s: float = 5.0) -> None:
         """Have the worker finish what it writes in the background and exit; returns when it is
@@ -266,9 +266,8 @@ class WorkerProcess:
             transport.close()
             await self._see_it_end(reaping)
             looking.cancel()
-            for waiting in (self._stage_end, self._reported, self._served):
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(None)
+            for answered in self._answers.values():
+                _settle(answered, None)
 
     async def _see_it_end(self, reaping: asyncio.Task[None]) -> None:
         ended, _ = await asyncio.wait({reaping}, timeout=SECONDS_TO_EXIT)
@@ -290,12 +289,8 @@ class WorkerProcess:
                 self._listeners.on_view(saying)
             case Paused():
                 self._listeners.on_paused(saying.paused)
-            case StageEnd() if self._stage_end is not None and not self._stage_end.done():
-                self._stage_end.set_result(saying)
-            case Reported() if self._reported is not None and not self._reported.done():
-                self._reported.set_result(saying)
-            case Served() if self._served is not None and not self._served.done():
-                self._served.set_result(saying)
+            case _ if type(saying) in self._answers:
+                _settle(self._answers[type(saying)], saying)
 
     async def _look_after(self) -> None:
         """See how much memory it uses, and that it does not fill the disk with what it prints."""
@@ -367,6 +362,11 @@ async def _spawn(spec: WorkerSpec, orders: int, sayings: int) -> asyncio.subproc
             env={**os.environ, **thread_limits(spec.threads)},
             start_new_session=True,
         )
+
+
+def _settle(answered: asyncio.Future[Any], saying: Frame | None) -> None:
+    if not answered.done():
+        answered.set_result(saying)
 
 
 def _reason(error: Exception) -> str:

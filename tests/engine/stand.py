@@ -25,6 +25,7 @@ from pipeline.engine.orders import (
     WriteReport,
 )
 from pipeline.engine.parameters import Parameters
+from pipeline.engine.preparing import Preparing
 from pipeline.engine.service import Service
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.viewing import Viewing
@@ -139,8 +140,9 @@ class Stand:
         self.supervisor = Supervisor(
             self.directory, self.parameters, journal, self.workers, audience, patience, viewing
         )
+        preparing = Preparing(self.directory.root, self._start, journal.view, journal.tell)
         self.service = Service(
-            self.directory, self.parameters, journal, self.supervisor, audience, viewing
+            self.directory, self.parameters, journal, self.supervisor, audience, viewing, preparing
         )
 
     async def _start(self, preload: tuple[str, ...]) -> Any:

@@ -1,0 +1,124 @@
+"""Clouds in a run directory: whole or not there, of what the run holds now, old ones removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline import cloud_making
+from pipeline.cloud_making import MOST_VERSIONS, make_cloud
+from pipeline.codecs import save_product
+from pipeline.errors import PipelineError
+from pipeline.manifest import Ingredients, StageEntry
+from pipeline.products import RefinedCameras
+from pipeline.run_directory import RunDirectory
+from pipeline.scene_index import cloud_folder, cloud_reports, missing_clouds, scene_of
+from pipeline.version import VERSION
+from tests.dense.mapped_run import write_mapped_run
+from tests.dense.models import floor_model
+
+WHY = "a test does without"
+FILES = ["cameras.json", "cloud.json", "details.bin", "points.bin"]
+
+
+def make_missing(root: Path) -> list[str]:
+    """Make what is missing; the ids."""
+    ids = [source.id for source in missing_clouds(root)]
+    for cloud in ids:
+        make_cloud(root, cloud, WHY)
+    return ids
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run whose mapping is done."""
+    write_mapped_run(tmp_path / "run", floor_model()[0])
+    return tmp_path / "run"
+
+
+def test_a_cloud_is_whole_and_told(run: Path) -> None:
+    assert not scene_of(run).clouds and cloud_reports(run) == []
+    (cloud,) = make_missing(run)
+    folder = cloud_folder(run, cloud)
+    assert folder is not None and sorted(path.name for path in folder.iterdir()) == FILES
+    scene = scene_of(run)
+    (view,) = scene.clouds
+    assert (view.id, view.format, view.count, view.before) == (cloud, "points", 3000, 3000)
+    assert view.url == f"/clouds/{cloud}/" and view.note.endswith(WHY) and scene.up is not None
+    assert [(c.id, c.url) for c in scene.cameras] == [("mapping", f"{view.url}cameras.json")]
+    cameras = json.loads((folder / "cameras.json").read_text())
+    assert [image["photo"] for image in cameras["images"]] == list(range(6))
+    (told,) = cloud_reports(run)
+    assert told["before"] == 3000 == told["after"] + told["strays"] and told["note"] == view.note
+    assert make_missing(run) == []
+    make_cloud(run, cloud, WHY)  # it is there: nothing happens
+    assert scene_of(run) == scene
+
+
+def test_refined_cameras_have_a_cloud_of_their_own(run: Path) -> None:
+    model, _ = floor_model()
+    save_product("refined", RefinedCameras(model, "better"), run)
+    with RunDirectory(run, VERSION) as directory:
+        directory.record(StageEntry(Ingredients("radiance", 1, {}, {}, {}), 1.0, {"steps": 9}))
+    assert [cloud.split("-")[0] for cloud in make_missing(run)] == ["sparse", "refined"]
+    scene = scene_of(run)
+    assert [(c.name, c.stage) for c in scene.clouds] == [
+        ("sparse", "mapping"),
+        ("refined", "radiance"),
+    ]
+    assert [camera.id for camera in scene.cameras] == ["mapping", "refined"]
+    assert (scene.field.state, scene.field.step) == ("trained", 9)
+
+
+def test_of_old_versions_the_newest_stay(run: Path) -> None:
+    clouds = make_missing(run)
+    for seed in range(1, 4):
+        write_mapped_run(run, floor_model()[0], seed)
+        clouds += make_missing(run)
+    kept = {path.name for path in (run / "clouds").iterdir()}
+    assert len(set(clouds)) == 4 and kept == set(clouds[-MOST_VERSIONS:])
+    assert [cloud.id for cloud in scene_of(run).clouds] == clouds[-1:]
+
+
+def test_what_was_mapped_anew_meanwhile_is_not_put_in_place(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = run / "manifest.json"
+
+    def slow(*args: object) -> dict[str, object]:
+        manifest.write_text(manifest.read_text().replace('"seed": 0', '"seed": 1'))
+        return {}
+
+    monkeypatch.setattr(cloud_making, "write_cloud", slow)
+    (source,) = missing_clouds(run)
+    make_cloud(run, source.id, WHY)
+    assert list((run / "clouds").iterdir()) == []
+    make_cloud(run, source.id, WHY)  # the run should no longer have it
+    assert cloud_folder(run, source.id) is None
+
+
+def test_a_model_that_is_not_whole_is_told(run: Path) -> None:
+    (run / "sparse/0/points3D.bin").write_bytes(b"\x01")
+    with pytest.raises(PipelineError, match=r"points3D\.bin"):
+        make_missing(run)
+
+
+@pytest.mark.parametrize("cloud", ["", "sparse", "../sparse-0123456789ab", "sparse-0123456789ab/x"])
+def test_only_ids_name_folders(run: Path, cloud: str) -> None:
+    assert cloud_folder(run, cloud) is None
+
+
+def test_what_is_no_run_has_nothing_to_see(tmp_path: Path) -> None:
+    scene = scene_of(tmp_path)
+    assert not scene.clouds and "manifest.json" in scene.troubles[0] and scene.version
+    assert missing_clouds(tmp_path) == () and cloud_reports(tmp_path) == []
+
+
+def test_a_cloud_that_somebody_has_edited_is_not_told(run: Path) -> None:
+    (cloud,) = make_missing(run)
+    about = run / "clouds" / cloud / "cloud.json"
+    for text in ("{", "[]", '{"count": "many"}'):
+        about.write_text(text)
+        assert not scene_of(run).clouds
