@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from pipeline.radiance import devices
 from pipeline.radiance.devices import choose_device, is_device_lost, is_out_of_memory
 from pipeline.radiance.grid import GridShape
 from pipeline.radiance.mlp import MlpShape
+from pipeline.radiance.problem import Tracks
 from pipeline.radiance.rendering import DepthRange
 from pipeline.radiance.settings import Rate, preset_for, resolve, view_size_px
 from pipeline.radiance_config import RadianceConfig
@@ -48,6 +50,20 @@ def test_surroundings_are_learned_in_detail_and_an_object_alone_in_one_grid() ->
         assert around.field.details == 2 and around.smoothness > 0.0
         assert around.looks > around.samples > 0
         assert around.model_shape.looks == around.looks
+
+
+def test_cameras_amid_surroundings_that_no_tracks_hold_begin_with_detail() -> None:
+    around = replace(PROBLEM, bounded=False)
+    tracks = Tracks(
+        np.zeros((1, 3)), np.zeros(2, np.int64), np.arange(2), np.ones((2, 2)),
+        np.zeros(1, np.bool_),
+    )  # fmt: skip
+    held = replace(around, tracks=tracks)
+    loose = RadianceConfig(track_weight=0.0)
+    auto = RadianceConfig()
+    assert resolve(auto, CPU, held).alpha_start < resolve(auto, CPU, around).alpha_start
+    assert resolve(loose, CPU, held).alpha_start == resolve(auto, CPU, around).alpha_start
+    assert resolve(auto, CPU, around).relocate_at == () != resolve(auto, CPU, PROBLEM).relocate_at
 
 
 def test_auto_goes_by_the_device_and_sizes_by_the_preset() -> None:
