@@ -30,13 +30,14 @@ from tui.dashboard.link import Source
 from tui.dashboard.look import AsciiFilter, Look, environment_look
 from tui.dashboard.model import Model
 from tui.dashboard.run_screen import RunScreen
-from tui.dashboard.screens import SCREENS, DashboardScreen, screen_class
+from tui.dashboard.screens import SCREENS, DashboardScreen, import_screens, screen_class
 from tui.dashboard.steering import Restarter, give
 from tui.dashboard.system import SystemSample
 from tui.dashboard.tunnel import tunnel_command, viewer_url
 
 SECONDS_BETWEEN_UPDATES = 0.25
 _SECONDS_BETWEEN_SAMPLES = 2.0
+_SECONDS_TO_FIRST_PAINT = 0.5
 Outcome = Literal["left", "ended"]
 
 
@@ -96,6 +97,7 @@ class DashboardApp(App[Outcome]):
         self.link.start()
         self.set_interval(SECONDS_BETWEEN_UPDATES, self.take_news)
         self.set_interval(1.0, self.tick)
+        self.set_timer(_SECONDS_TO_FIRST_PAINT, self._prepare_screens)
         if self._sampler is not None:
             self.sample()
             self.set_interval(_SECONDS_BETWEEN_SAMPLES, self.sample)
@@ -287,6 +289,9 @@ class DashboardApp(App[Outcome]):
             self.call_from_thread(self.say, answer.message, answer.hint, wrong=not answer.ok)
 
         self.run_worker(work, thread=True, group="commands")
+
+    def _prepare_screens(self) -> None:
+        self.run_worker(import_screens, thread=True, exit_on_error=False)
 
     def _sample(self, sampler: Sampler) -> None:
         try:

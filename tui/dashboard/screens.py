@@ -39,6 +39,12 @@ def screen_class(name: str) -> type[DashboardScreen] | None:
     return found
 
 
+def import_screens() -> None:
+    """Import all screens, in a thread: whoever opens one then need not wait for it."""
+    for name in SCREENS:
+        screen_class(name)
+
+
 class DashboardScreen(Screen[None]):
     """A screen of a run. It draws itself from the model in `show`, and asks for changes through the
     app's `give` alone.
