@@ -8,7 +8,7 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-radiance bench-planar clean
+.PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar clean
 
 demo: install
 	$(BIN)/barfield demo --headless
@@ -43,6 +43,9 @@ bench-kill: install-dev
 
 bench-engine: install-dev
 	$(BIN)/python -m tests.bench.bench_engine
+
+bench-dashboard: install-dev
+	$(BIN)/python -m tests.bench.bench_dashboard $(PARTS)
 
 bench-radiance: install-dev
 	$(BIN)/python -m tests.bench.bench_radiance $(ROWS)

@@ -1,0 +1,177 @@
+"""How long the dashboard's keys take to answer while a thousand events a second arrive."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests import fake_engine_process
+from tests.bench import flooding_worker
+from tests.engine_runs import FAKE_BARFIELD, Host, own_host
+from tests.fake_host import write_photographs
+from tests.tui.visit import is_line
+from tests.tui.watched import WatchedTerminal, watched
+from tui import launch
+
+PHOTOGRAPHS = 300
+MOST_ANSWER_S = 0.1
+_PAUSE_S = 0.13  # between two keys; no multiple of the dashboard's own turns
+
+
+@dataclass(frozen=True)
+class Press:
+    """A key. answered: what the screen shows once it has been understood; None: anything new, on
+    screens that stay as they are by themselves. complete: what to wait for before the next key."""
+
+    key: str
+    answered: Callable[[str], bool] | None = None
+    complete: Callable[[str], bool] | None = None
+
+
+def is_run(text: str) -> bool:
+    """Whether the run screen is shown."""
+    return is_line("ingest", "done")(text)
+
+
+def opens(key: str, complete: Callable[[str], bool]) -> Press:
+    """A key that opens another screen from the run's."""
+    return Press(key, lambda text: not is_run(text), complete)
+
+
+# By screen, in the order of typing. The last key of each goes back to the run.
+TOURS: dict[str, tuple[Press, ...]] = {
+    "help": (opens("?", is_line("On this screen")), Press("?", is_run)),
+    "log": (
+        opens("l", is_line("Log", "following")),
+        Press("e", is_line("Log", "warnings and errors")),
+        Press("e", is_line("Log", "errors alone")),
+        Press("e", is_line("Log", "all levels")),
+        Press("g", lambda text: "all stages" not in text),
+        Press("G", is_line("Log", "all stages")),
+        Press("f", is_line("f follows")),
+        Press("f", is_line("Log", "following")),
+        Press("/", is_line("words to look for")),
+        Press("9"),
+        Press("\r", lambda text: "words to look for" not in text),
+        Press("l", is_run),
+    ),
+    "parameters": (
+        opens("p", is_line("Parameters", "revision")),
+        *(Press("j") for _ in range(6)),
+        *(Press("k") for _ in range(4)),
+        *(Press("v") for _ in range(3)),
+        Press("p", is_run),
+    ),
+    "photographs": (
+        opens("i", is_line(f"{PHOTOGRAPHS} photographs")),
+        *(Press("j") for _ in range(6)),
+        Press("o"),
+        Press("O"),
+        Press("i", is_run),
+    ),
+    "report": (opens("r", is_line("what is known so far")), Press("r", is_run)),
+}
+
+
+@dataclass
+class Answers:
+    """Seconds until each key of a screen was answered, and what the slowest was."""
+
+    seconds: list[float] = field(default_factory=list)
+    slowest: str = ""
+
+    def add(self, key: str, seconds: float) -> None:
+        """One more."""
+        if not self.seconds or seconds > max(self.seconds):
+            self.slowest = key
+        self.seconds.append(seconds)
+
+    def row(self, name: str) -> str:
+        """A line of the table, in milliseconds."""
+        ordered = sorted(self.seconds)
+        p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+        figures = (statistics.median(ordered), p95, ordered[-1])
+        told = "".join(f"{1000 * seconds:>9.0f}" for seconds in figures)
+        return f"{name:<16}{len(ordered):>6}{told}   {self.slowest!r}"
+
+
+@contextmanager
+def flooded_host(seconds: float) -> Iterator[Host]:
+    """A host whose engines have fake stages that flood for so long."""
+    before = dict(os.environ), launch.ENGINE_COMMAND
+    os.environ |= {
+        fake_engine_process.WORKER: flooding_worker.MODULE,
+        flooding_worker.FLOOD_S: str(seconds),
+    }
+    vars(launch)["ENGINE_COMMAND"] = fake_engine_process.COMMAND
+    try:
+        with own_host(FAKE_BARFIELD) as host:
+            yield host
+    finally:
+        os.environ.clear()
+        os.environ.update(before[0])
+        vars(launch)["ENGINE_COMMAND"] = before[1]
+
+
+def answer_of(terminal: WatchedTerminal, press: Press) -> float:
+    """Press a key; the seconds until the screen shows that it was understood."""
+    terminal.watch(_PAUSE_S)
+    before = terminal.screen.look
+    begin = time.perf_counter()
+    terminal.type(press.key)
+    terminal.until(press.answered or (lambda _: terminal.screen.look != before))
+    seconds = time.perf_counter() - begin
+    if press.complete is not None:
+        terminal.until(press.complete)
+    return seconds
+
+
+def measure(size: tuple[int, int], seconds: float) -> tuple[dict[str, Answers], float]:
+    """The answers of each screen for so long, and the events that arrived in a second."""
+    answers: dict[str, Answers] = {name: Answers() for name in TOURS}
+    with flooded_host(seconds + 30) as host, tempfile.TemporaryDirectory() as folder:
+        photos, run = write_photographs(Path(folder) / "photos", PHOTOGRAPHS), Path(folder) / "run"
+        host.begin(photos, run)
+        command = [*FAKE_BARFIELD, "attach", str(run)]
+        with watched(command, size, os.environ) as terminal:
+            terminal.until(is_line("▶ pairs"))
+            terminal.watch(2.0)
+            begin, first_seq = time.perf_counter(), _newest(run)
+            while time.perf_counter() < begin + seconds:
+                for name, tour in TOURS.items():
+                    for press in tour:
+                        answers[name].add(press.key, answer_of(terminal, press))
+            rate = (_newest(run) - first_seq) / (time.perf_counter() - begin)
+            terminal.type("q")
+            terminal.end()
+        host.call("stop", str(run))
+    return answers, rate
+
+
+def _newest(run: Path) -> int:
+    """The number of the newest event in the run's log."""
+    with (run / "events.jsonl").open("rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - 2**16))
+        lines = log.read().split(b"\n")
+    return int(json.loads(lines[-2])["seq"])
+
+
+def print_keys(size: tuple[int, int], seconds: float) -> bool:
+    """Measure and print; whether the bar is kept."""
+    answers, rate = measure(size, seconds)
+    print(f"\nkeys at {size[0]}x{size[1]}, {rate:.0f} events a second; milliseconds")
+    print(f"{'screen':<16}{'keys':>6}{'median':>9}{'p95':>9}{'max':>9}   slowest")
+    every = Answers()
+    for name, answer in answers.items():
+        print(answer.row(name))
+        for value in answer.seconds:
+            every.add(name, value)
+    print(every.row("all"), flush=True)
+    return max(every.seconds) <= MOST_ANSWER_S
