@@ -176,9 +176,9 @@ def in_parts(values: Sequence[float], most: int = MOST_BARS) -> tuple[float, ...
     return tuple(round(float(mean), 1) for mean in means)
 
 
-class SketchBook:
-    """Keeps the sketches of a stage at work: one a second at most, and so that making and keeping
-    them takes at most `MOST_SHARE` of the time."""
+class PreviewBook:
+    """Keeps what a stage at work shows of itself: not more often than is asked for, and so that
+    making and keeping it takes at most `MOST_SHARE` of the time."""
 
     def __init__(self, control: Control, clock: Callable[[], float] = time.monotonic) -> None:
         """clock: monotonic seconds."""
@@ -186,16 +186,29 @@ class SketchBook:
         self._clock = clock
         self._next = float("-inf")
 
+    def keep(
+        self, name: str, step: int, make: Callable[[], bytes], between_s: float, last: bool
+    ) -> Iterator[Preview]:
+        """Keep what `make` returns as a file, where it is time for that or it is the last one, and
+        there is something; tells which file. Raises PipelineError where the disk refuses."""
+        began = self._clock()
+        if began < self._next and not last:
+            return
+        content = make()
+        file = self._control.keep_preview(name, content) if content else ""
+        ended = self._clock()
+        self._next = ended + max(between_s, (ended - began) / MOST_SHARE)
+        if file:
+            yield Preview(file, step=step)
+
+
+class SketchBook(PreviewBook):
+    """Keeps the sketches of a stage at work, one a second at most."""
+
     def draw(
         self, step: int, make: Callable[[], Sketch], *, last: bool = False
     ) -> Iterator[Preview]:
         """Keep what `make` returns, where it is time for that or it is the last one; tells which
         file. Raises PipelineError where the disk refuses."""
-        began = self._clock()
-        if began < self._next and not last:
-            return
-        file = self._control.keep_preview(f"{step:08}{SUFFIX}", encode_sketch(make()))
-        ended = self._clock()
-        self._next = ended + max(SECONDS_BETWEEN, (ended - began) / MOST_SHARE)
-        if file:
-            yield Preview(file, step=step)
+        name = f"{step:08}{SUFFIX}"
+        return self.keep(name, step, lambda: encode_sketch(make()), SECONDS_BETWEEN, last)

@@ -85,13 +85,14 @@ class Stream:
     strays: int = field(default=0)
 
 
-def robust_box(xyz: Float64s) -> Box:
+def robust_box(xyz: Float64s, most: int = _SAMPLE) -> Box:
     """The box of almost all of the points (N, 3): without those that are much further away than
-    99 % of them along an axis, which would take the resolution from all others."""
+    99 % of them along an axis, which would take the resolution from all others. most: points that
+    it is looked for in."""
     placed = xyz[(np.abs(xyz) < _FARTHEST).all(axis=1)]  # NaN is not
     if not len(placed):
         return Box(np.zeros(3), np.zeros(3))
-    sample = placed[:: max(1, len(placed) // _SAMPLE)]
+    sample = placed[:: max(1, len(placed) // most)]
     low, high = np.percentile(sample, _CORE, axis=0)
     # Of what has no width at all, everything is the core.
     margin = _MARGIN * float((high - low).max()) or _FARTHEST

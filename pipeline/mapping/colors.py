@@ -36,6 +36,11 @@ class KeypointColors:
         """RGB (N_i, 3) of the keypoints of image i."""
         return self._futures[i].result()
 
+    def found(self, i: int) -> UInt8s | None:
+        """The same, or None while they are not known: never waits."""
+        future = self._futures[i]
+        return future.result() if future.done() and not future.exception() else None
+
 
 def colors_at(photo: Photo, points_px: Float64s) -> UInt8s:
     """RGB (N, 3) of the pixels that hold the points (N, 2)."""

@@ -27,7 +27,7 @@ def sparse_model(
     normalise: centre and scale the frame so that the camera centres span about ten units.
     """
     tracks, images = state.tracks, state.registered_images
-    center, scale = _frame(state.centers()[images]) if normalise else (np.zeros(3), 1.0)
+    center, scale = frame_of_centers(state.centers()[images]) if normalise else (np.zeros(3), 1.0)
     obs = np.flatnonzero(state.sees_point())
     slots = tracks.obs_tracks[obs] * structure.SLOTS + state.obs_slot[obs]
     order = np.lexsort((tracks.obs_images[obs], slots))
@@ -68,7 +68,7 @@ def sparse_model(
     return SparseModel({k: state.cameras[k - 1] for k in used}, registered, points)
 
 
-def _frame(centers: Float64s) -> tuple[Float64s, float]:
+def frame_of_centers(centers: Float64s) -> tuple[Float64s, float]:
     """Centre and scale that bring the middle 80 % of the camera centres to `_EXTENT`."""
     low, high = np.percentile(centers, [10, 90], axis=0)
     inside = np.all((centers >= low - 1e-12) & (centers <= high + 1e-12), axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from pipeline.config_base import StageConfig
 from pipeline.errors import PipelineError
 from pipeline.events import Metric, Progress, Record, Report
 from pipeline.geometry.cameras import Camera
+from pipeline.live_scenes import SceneBook
 from pipeline.products import PhotoIndex, Reconstruction, TwoViewGeometries, Verdict
 from pipeline.sketches import MappingSketch, SketchBook
 from pipeline.stage import Checkpoint, Control, Inputs, Products
@@ -41,6 +43,7 @@ class ImportPoses:
         from pipeline.mapping.colors import KeypointColors
         from pipeline.mapping.drawing import ModelDrawing
         from pipeline.mapping.export import sparse_model
+        from pipeline.mapping.snapshots import Snapshots
         from pipeline.mapping.state import Limits, MapState
         from pipeline.mapping.tracks import build_tracks, keypoints_of
 
@@ -82,12 +85,13 @@ class ImportPoses:
         if saved is not None:
             state.restore(saved.arrays)
             rounds = cast("int", saved.data["rounds"])
-        drawing, book = ModelDrawing(names), SketchBook(control)
+        drawing, book, scenes = ModelDrawing(names), SketchBook(control), SceneBook(control)
 
         def sketch() -> MappingSketch:
             return drawing.of_state(state, config.max_reprojection_error_px, {})
 
         with KeypointColors(photos, keypoints_px, control.executor) as colors:
+            snapshots = Snapshots(state.tracks, len(names), colors, normalise=False)
             while rounds < _ROUNDS:
                 config = control.latest(config, rounds)
                 state.update_points(Limits.of(config, slack=2.0 if rounds == 0 else 1.0))
@@ -101,8 +105,10 @@ class ImportPoses:
                 yield Progress(len(pose_of), len(names), "photographs", "triangulating")
                 yield Metric("points", state.point_count(), rounds)
                 yield from book.draw(rounds, sketch)
+                yield from scenes.draw(rounds, partial(snapshots.of_state, state))
             state.update_points(Limits.of(control.latest(config, rounds)))
             yield from book.draw(rounds, sketch, last=True)
+            yield from scenes.draw(rounds, partial(snapshots.of_state, state), last=True)
             rgb = {}
             for i in state.registered_images.tolist():
                 control.poll()

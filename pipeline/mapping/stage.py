@@ -13,6 +13,7 @@ from pipeline.config import MappingConfig
 from pipeline.config_base import StageConfig
 from pipeline.events import Metric, Progress, Record, Report
 from pipeline.geometry.cameras import MODELS, Camera
+from pipeline.live_scenes import SceneBook
 from pipeline.products import (
     FeatureSet,
     PairKind,
@@ -53,6 +54,7 @@ class MapIncrementally:
         from pipeline.mapping.drawing import ModelDrawing
         from pipeline.mapping.export import sparse_model
         from pipeline.mapping.mapper import Mapper, Scene
+        from pipeline.mapping.snapshots import Snapshots
         from pipeline.mapping.tracks import build_tracks, keypoints_of
 
         photos: PhotoIndex = inputs["photos"]
@@ -68,7 +70,9 @@ class MapIncrementally:
         mapper = Mapper(scene) if saved is None else load_mapper(saved, scene)
         drawing = ModelDrawing([photo.name for photo in photos.photos])
         book = SketchBook(control)
+        scenes = SceneBook(control)
         with KeypointColors(photos, keypoints_px, control.executor) as colors:
+            snapshots = Snapshots(tracks, count, colors)
             while True:
                 config = control.latest(config, mapper.step)
                 if not mapper.advance(config):
@@ -80,6 +84,8 @@ class MapIncrementally:
                         most_px = config.max_reprojection_error_px
                         sketch = partial(drawing.of_model, mapper.current, most_px, mapper.reasons)
                         yield from book.draw(mapper.step, sketch)
+                        seen = partial(snapshots.of_state, mapper.current.state)
+                        yield from scenes.draw(mapper.step, seen)
             models: list[SparseModel] = []
             cameras: list[dict[str, Any]] = []
             model_of: dict[int, int] = {}
@@ -89,6 +95,8 @@ class MapIncrementally:
                     most_px = config.max_reprojection_error_px
                     sketch = partial(drawing.of_state, state, most_px, mapper.reasons)
                     yield from book.draw(mapper.step, sketch, last=True)
+                    seen = partial(snapshots.of_state, state)
+                    yield from scenes.draw(mapper.step, seen, last=True)
                 rgb = {}
                 for i in state.registered_images.tolist():
                     _serve(mapper, control)

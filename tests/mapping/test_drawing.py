@@ -22,7 +22,7 @@ from pipeline.mapping.tracks import build_tracks, keypoints_of
 from pipeline.matching.verification import VerifyMatches
 from pipeline.products import MemoryStore, Reconstruction
 from pipeline.runner import ForegroundControl
-from pipeline.sketches import MOST_PLACES, MappingSketch, VerificationSketch, decode_sketch
+from pipeline.sketches import MOST_PLACES, SUFFIX, MappingSketch, VerificationSketch, decode_sketch
 from pipeline.stage import Stage
 from tests.synthetic import WorldSpec, make_world
 from tests.worlds import world_products
@@ -47,7 +47,8 @@ class SketchingControl(ForegroundControl):
     def drawn(self, stage: str) -> list[Any]:
         """The sketches so far, oldest first; forgets them."""
         kept, self.kept = self.kept, {}
-        return [decode_sketch(stage, data) for _, data in sorted(kept.items())]
+        sketches = [data for name, data in sorted(kept.items()) if name.endswith(SUFFIX)]
+        return [decode_sketch(stage, data) for data in sketches]
 
 
 def carry_out(
@@ -83,7 +84,7 @@ def test_every_stage_draws_to_its_end_and_nothing_depends_on_it(
         assert last.matrix.photographs == 8 and len(verified) > 2
         every = {**inputs, **found}
         made, records = carry_out(MapIncrementally(), every, MappingConfig(), control)
-        told = [record for record in records if isinstance(record, Preview)]
+        told = [r for r in records if isinstance(r, Preview) and not r.is_scene]
         drawn: list[MappingSketch] = control.drawn("mapping")
         assert told[-1].file == f"previews/{told[-1].step:08}.json" and told[-1].psnr is None
         assert [sketch.registered for sketch in drawn] == sorted(s.registered for s in drawn)
