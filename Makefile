@@ -7,15 +7,18 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+WEB := viewer/web
+WEB_BUILT := $(WEB)/dist/fingerprint
+WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/*.json $(WEB)/*.mjs -type f)
 
 .PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar clean
 
 demo: install
 	$(BIN)/barfield demo --headless
 
-install: $(INSTALLED)
+install: $(INSTALLED) $(WEB_BUILT)
 
-install-dev: $(INSTALLED_DEV)
+install-dev: $(INSTALLED_DEV) $(WEB_BUILT)
 
 test: install-dev
 	$(BIN)/ruff format --check .
@@ -58,7 +61,7 @@ bench-planar: install-dev
 	$(BIN)/python -m tests.bench.bench_planar
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist $(WEB)/dist $(WEB)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './runs/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -80,3 +83,9 @@ $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 $(INSTALLED_DEV): pyproject.toml constraints.txt | $(INSTALLED)
 	$(PIP) install -q -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# Installing built them; this is for sources that have changed since. Without them all else works.
+$(WEB_BUILT): $(WEB_SOURCES) | $(INSTALLED)
+	@$(BIN)/python -m viewer.web.build --check || $(BIN)/python -m viewer.web.build || { \
+	  echo "Going on without them: the browser gets a plain page."; exit 0; }
+	@test ! -f $@ || touch $@

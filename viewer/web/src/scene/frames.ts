@@ -1,0 +1,127 @@
+// The socket on which rendered pictures come. At most two are on their way; each is acknowledged
+// when it has been drawn, and a page that nobody looks at asks for none.
+
+import { readBundle } from "../bundle";
+import type { FrameHeader, ViewRequest } from "../messages";
+import { Signal } from "../signal";
+
+export interface Frame {
+  header: FrameHeader;
+  picture: ImageBitmap;
+  depth: Uint16Array<ArrayBuffer> | null;
+  request: ViewRequest;
+  /** Milliseconds from the request to the picture. */
+  lag: number;
+}
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 10_000;
+const MOST_REQUESTS = 32;
+
+export class Frames {
+  readonly frame = new Signal<Frame>();
+  readonly problem = new Signal<string>();
+  open = false;
+  received = 0;
+  private socket: WebSocket | null = null;
+  private wanted = false;
+  private seq = 0;
+  private failures = 0;
+  private timer = 0;
+  private last: Omit<ViewRequest, "seq"> | null = null;
+  private readonly sent = new Map<number, { request: ViewRequest; at: number }>();
+
+  constructor() {
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.rest();
+      else if (this.wanted && this.last) this.look(this.last);
+    });
+  }
+
+  /** Ask for pictures from a camera; a newer request takes its place. Returns its number. */
+  look(request: Omit<ViewRequest, "seq">): number {
+    this.last = request;
+    this.wanted = true;
+    this.seq += 1;
+    if (document.hidden) return this.seq;
+    if (!this.socket) this.connect();
+    if (this.socket?.readyState === WebSocket.OPEN) {
+      const full = { ...request, seq: this.seq };
+      this.sent.set(this.seq, { request: full, at: performance.now() });
+      for (const old of this.sent.keys()) {
+        if (this.sent.size <= MOST_REQUESTS) break;
+        this.sent.delete(old);
+      }
+      this.socket.send(JSON.stringify({ look: full }));
+    }
+    return this.seq;
+  }
+
+  /** No more pictures until the next request. */
+  rest(): void {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ rest: true }));
+  }
+
+  /** A picture that came was drawn, or is not wanted any more. */
+  shown(): void {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ shown: true }));
+  }
+
+  close(): void {
+    this.wanted = false;
+    clearTimeout(this.timer);
+    this.socket?.close();
+    this.socket = null;
+    this.open = false;
+  }
+
+  private connect(): void {
+    clearTimeout(this.timer);
+    const socket = new WebSocket(new URL("/api/frames", location.href.replace(/^http/, "ws")));
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    socket.onopen = () => {
+      this.open = true;
+      this.failures = 0;
+      this.problem.emit("");
+      if (this.last) this.look(this.last);
+    };
+    socket.onmessage = (message) => {
+      if (message.data instanceof ArrayBuffer) void this.take(message.data);
+    };
+    socket.onclose = (event) => {
+      if (this.socket !== socket) return;
+      this.socket = null;
+      this.open = false;
+      this.sent.clear();
+      if (!this.wanted) return;
+      this.problem.emit(event.reason || "No pictures come: trying again.");
+      this.failures += 1;
+      const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (this.failures - 1));
+      this.timer = window.setTimeout(
+        () => this.wanted && !document.hidden && !this.socket && this.connect(),
+        wait * (0.5 + Math.random()),
+      );
+    };
+  }
+
+  private async take(data: ArrayBuffer): Promise<void> {
+    const bundle = readBundle<FrameHeader>(data);
+    const { header } = bundle;
+    const asked = this.sent.get(header.seq);
+    this.received += 1;
+    if (header.error || !bundle.has("picture") || !asked) {
+      if (header.error) this.problem.emit(header.error);
+      this.shown();
+      return;
+    }
+    try {
+      const picture = await createImageBitmap(new Blob([bundle.get("picture", "u8")], { type: "image/jpeg" }));
+      const depth = bundle.has("depth") ? bundle.get("depth", "f16") : null;
+      this.problem.emit("");
+      this.frame.emit({ header, picture, depth, request: asked.request, lag: performance.now() - asked.at });
+    } catch {
+      this.shown(); // the next one may be whole
+    }
+  }
+}

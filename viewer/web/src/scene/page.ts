@@ -1,0 +1,238 @@
+// The page of the scene: view, panels, pointer and keys.
+
+import { Vector3 } from "three";
+import { address, keep } from "../address";
+import { button, h, setText } from "../dom";
+import { age, count, short } from "../format";
+import type { Page } from "../page";
+import type { Run } from "../run";
+import { throttled } from "../signal";
+import { Fly } from "./fly";
+import { gizmo } from "./gizmo";
+import { helpSheet } from "./help";
+import { Measure } from "./measure";
+import { NovelView } from "./novel";
+import { type LayerName, Panel } from "./panel";
+import { CameraPath } from "./path";
+import { PhotoPanel } from "./photo_panel";
+import type { Colouring } from "./point_material";
+import { View } from "./view";
+import { World } from "./world";
+
+const CLICK_PX = 4;
+const LAYERS: LayerName[] = ["points", "strays", "cameras", "thumbnails", "mesh", "grid", "axes", "live"];
+
+export function scenePage(run: Run): Page {
+  const view = new View();
+  const world = new World(view, run);
+  const novel = new NovelView(view);
+  view.scene.add(novel.mesh);
+  const fly = new Fly(view);
+  const measure = new Measure(view, () => world.pickable());
+  view.scene.add(measure.group);
+  const path = new CameraPath(view);
+  const panel = new Panel({ view, world, novel, fly, measure, path });
+  const photo = new PhotoPanel(view, world, (camera) => keep({ camera: camera?.photo?.toString() ?? null }));
+  const help = helpSheet();
+
+  const status = h("div", { class: "status", role: "status" });
+  const renderStatus = h("div", { class: "status render-status", hidden: true });
+  const stage = h("div", { class: "stage" }, view.canvas, gizmo(view), measure.label,
+    h("div", { class: "statuses" }, renderStatus, status));
+  const hide = button("☰", () => togglePanel(), { class: "panel-button", title: "Panel (H)", "aria-label": "Panel" });
+  const ask = button("?", () => help.showModal(), { class: "help-button", title: "Keys (?)", "aria-label": "Keys" });
+  const element = h("div", { class: "scene" }, stage, panel.element, photo.element, hide, ask, help);
+  if (matchMedia("(max-width: 700px)").matches) element.classList.add("no-panel");
+  const togglePanel = () => element.classList.toggle("no-panel");
+
+  new ResizeObserver(() => view.resize(stage.clientWidth, stage.clientHeight)).observe(stage);
+
+  // The address says where the camera stands, so that a link shows what its sender saw.
+  const { options } = address();
+  const pose = (options.get("view") ?? "").split(",").map(Number);
+  const posed = pose.length >= 6 && pose.every(Number.isFinite);
+  const begin = async () => {
+    panel.applyLayers(options.get("layers"));
+    if (options.get("colour")) panel.colour(options.get("colour") as Colouring);
+    await world.begin(options.get("cloud"), options.get("cameras"));
+    if (options.get("render")) panel.switchRender(true);
+  };
+  if (posed) {
+    const [x, y, z, tx, ty, tz] = pose as [number, number, number, number, number, number];
+    view.touched = true;
+    // `up` comes with the scene, and turns the camera; so the place is set again after it.
+    const place = () => void view.controls.setLookAt(x, y, z, tx, ty, tz, false);
+    place();
+    void begin().then(place);
+  } else {
+    void begin();
+  }
+  const wanted = options.get("camera");
+  if (wanted !== null) {
+    const stop = world.changed.on(() => {
+      const index = world.cameras.list.findIndex((camera) => String(camera.photo) === wanted);
+      if (index < 0) return;
+      stop();
+      photo.show(index, !posed);
+    });
+  }
+  const remember = throttled(500, () => {
+    if (!element.isConnected || !view.touched) return;
+    const position = view.controls.getPosition(new Vector3());
+    const target = view.controls.getTarget(new Vector3());
+    keep({ view: [...position, ...target].map((value) => Number(value.toPrecision(6))).join(",") });
+  });
+  view.rested.on(remember);
+
+  bindPointer();
+  bindKeys();
+
+  const showStatus = throttled(120, () => {
+    const total = world.points?.header?.count ?? world.cloud?.count ?? 0;
+    const loaded = world.points?.loaded ?? 0;
+    const parts: string[] = [];
+    if (world.octree) parts.push(`${short(world.drawn)} of ${short(total)} points, ${world.octree.megabytes.toFixed(0)} MB`);
+    else if (total && loaded < total) parts.push(`${short(loaded)} of ${short(total)} points`);
+    else if (world.drawn && world.drawn < total) parts.push(`${short(world.drawn)} points while moving`);
+    else if (world.drawn) parts.push(`${count(world.drawn)} points`);
+    if (world.guides.grid.visible && world.cloud) parts.push(`grid ${world.guides.cell}`);
+    if (view.software) parts.push("software rendering");
+    setText(status, parts.join(" · "));
+  });
+  view.drawn.on(showStatus);
+  novel.changed.on(() => showRender());
+  novel.frames.problem.on((words) => showRender(words));
+  const clock = setInterval(() => element.isConnected && novel.on && showRender(), 1000);
+  let problem = "";
+  function showRender(words?: string): void {
+    problem = words ?? problem;
+    renderStatus.hidden = !novel.on;
+    const { frame } = novel;
+    const how = frame
+      ? `${frame.header.width} × ${frame.header.height} ${frame.header.final && frame.header.level === 1 ? "full" : view.moving ? "preview" : "refining"}` +
+        ` · step ${count(frame.header.step)} · ${Math.round(frame.header.render_s * 1000)} ms, ${Math.round(frame.lag)} ms in all` +
+        ` · ${age((performance.now() - novel.shownAt) / 1000)}`
+      : "waiting for the first picture";
+    setText(renderStatus, problem || how);
+  }
+
+  // A field in training changes: look again now and then.
+  run.event.on((event) => {
+    if (event.kind === "metric" && event.stage === "radiance" && event.name === "psnr") {
+      if (world.scene?.field) world.scene.field.step = event.step;
+      renewSoon();
+    }
+  });
+  const renewSoon = throttled(5000, () => element.isConnected && novel.renew());
+
+  function bindPointer(): void {
+    let down: { x: number; y: number } | null = null;
+    const at = (event: PointerEvent) => {
+      const box = view.canvas.getBoundingClientRect();
+      return { x: event.clientX - box.left, y: event.clientY - box.top };
+    };
+    view.canvas.addEventListener("pointerdown", (event) => {
+      down = at(event);
+      view.canvas.focus({ preventScroll: true });
+    });
+    view.canvas.addEventListener("pointerup", (event) => {
+      const up = at(event);
+      const still = down && Math.hypot(up.x - down.x, up.y - down.y) < CLICK_PX;
+      down = null;
+      if (!still || event.button !== 0) return;
+      if (measure.on) {
+        measure.click(up.x, up.y);
+        return;
+      }
+      const index = world.cameras.at(up.x, up.y);
+      if (index >= 0) photo.show(index);
+    });
+    view.canvas.addEventListener("pointermove", (event) => {
+      if (event.buttons || event.pointerType === "touch") return;
+      const { x, y } = at(event);
+      const index = world.cameras.at(x, y);
+      world.cameras.hover(index);
+      view.canvas.title = index >= 0 ? (world.cameras.list[index]?.name ?? "") : "";
+    });
+  }
+
+  function bindKeys(): void {
+    const flip = (control: { input: HTMLInputElement }) => control.input.disabled || control.input.click();
+    const resize = (factor: number) => {
+      const { size } = world.look.uniforms;
+      size.value = Math.min(12, Math.max(0.5, size.value * factor));
+      view.invalidate();
+    };
+    const actions: { [key: string]: () => void } = {
+      r: () => flip(panel.render),
+      f: () => flip(panel.flying),
+      m: () => flip(panel.measuring),
+      k: () => path.add(),
+      p: () => void panel.screenshot(),
+      h: () => togglePanel(),
+      c: () => panel.element.querySelector<HTMLInputElement>(".clip")?.previousElementSibling?.querySelector("input")?.click(),
+      "?": () => help.showModal(),
+      "[": () => resize(1 / 1.2),
+      "]": () => resize(1.2),
+      Home: () => {
+        view.touched = false;
+        keep({ view: null });
+        world.goHome(true);
+      },
+      Escape: () => {
+        if (photo.open) photo.close();
+        else if (measure.on) flip(panel.measuring);
+      },
+    };
+    LAYERS.forEach((name, n) => {
+      actions[String(n + 1)] = () => flip(panel.layers[name]);
+    });
+    addEventListener("keydown", (event) => {
+      const typing = event.target instanceof HTMLElement && event.target.closest("input:not([type=checkbox],[type=range]), select, textarea");
+      if (!element.isConnected || typing || event.ctrlKey || event.metaKey || event.altKey || help.open) return;
+      actions[event.key]?.();
+    });
+  }
+
+  return {
+    id: "scene",
+    element,
+    show() {
+      view.resize(stage.clientWidth, stage.clientHeight);
+      if (novel.on) novel.renew();
+    },
+    hide() {
+      novel.frames.rest();
+    },
+    close() {
+      clearInterval(clock);
+    },
+    stats: () => ({
+      points: world.points?.loaded ?? world.cloud?.count ?? world.live.count,
+      total: world.cloud?.count ?? 0,
+      drawn: world.drawn,
+      cloud: world.cloud?.id ?? "",
+      version: world.scene?.version ?? "",
+      cameras: world.cameras.list.length,
+      cameraSet: world.cameraSet,
+      selected: world.cameras.selected,
+      thumbnails: world.cameras.thumbnails.loaded,
+      live: world.live.snapshots,
+      livePoints: world.live.count,
+      layers: Object.fromEntries(LAYERS.map((name) => [name, panel.layers[name].input.checked])),
+      draws: view.frames,
+      software: view.software,
+      frames: novel.frames.received,
+      compared: photo.rendered,
+      render: novel.frame && { ...novel.frame.header },
+      rendering: novel.on,
+      problem: world.problem,
+      measured: measure.length,
+      firstPointsMs: world.firstPointsMs,
+      allPointsMs: world.allPointsMs,
+      moving: view.moving,
+      cameraPlaces: world.cameras.places(),
+      megabytes: world.octree?.megabytes ?? 0,
+    }),
+  };
+}

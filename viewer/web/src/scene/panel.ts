@@ -1,0 +1,276 @@
+// The panel beside the view: layers, points, cameras, render, camera path.
+
+import type { Vector3 } from "three";
+import { keep } from "../address";
+import { button, choice, download, fill, h, setText, slider, type Switch, toggle } from "../dom";
+import { count, duration, number } from "../format";
+import { inWords } from "../api";
+import type { Fly } from "./fly";
+import type { Measure } from "./measure";
+import type { NovelView } from "./novel";
+import type { CameraPath } from "./path";
+import type { Colouring } from "./point_material";
+import type { View } from "./view";
+import type { World } from "./world";
+
+export interface Parts {
+  view: View;
+  world: World;
+  novel: NovelView;
+  fly: Fly;
+  measure: Measure;
+  path: CameraPath;
+}
+
+export type LayerName = "points" | "strays" | "cameras" | "thumbnails" | "mesh" | "grid" | "axes" | "live";
+
+const COLOURINGS: [Colouring, string][] = [
+  ["photo", "photographs"],
+  ["error", "reprojection error"],
+  ["track", "track length"],
+  ["height", "height"],
+  ["plain", "one colour"],
+];
+
+function section(title: string, open: boolean, ...children: (Node | null)[]): HTMLDetailsElement {
+  return h("details", { open }, h("summary", {}, title), ...children);
+}
+
+export class Panel {
+  readonly element = h("aside", { class: "panel", "aria-label": "What is shown" });
+  readonly layers: { [name in LayerName]: Switch };
+  readonly render: Switch;
+  readonly measuring: Switch;
+  readonly flying: Switch;
+  private readonly set: { [name in LayerName]: (on: boolean) => void };
+  private readonly about = h("p", { class: "about" });
+  private readonly choices = h("div");
+  private readonly opacity;
+  private readonly composite: Switch;
+  private readonly legend = h("div", { class: "legend", hidden: true });
+
+  constructor(private readonly parts: Parts) {
+    const { view, world, novel, fly, measure, path } = parts;
+    this.set = {
+      points: (on) => {
+        world.look.uniforms.points.value = on;
+        if (world.octree) world.octree.group.visible = on;
+      },
+      strays: (on) => {
+        world.look.uniforms.strays.value = on;
+      },
+      cameras: (on) => {
+        world.cameras.group.visible = on;
+      },
+      thumbnails: (on) => world.cameras.thumbnails.setVisible(on),
+      mesh: (on) => {
+        world.mesh.group.visible = on;
+        const mesh = world.scene?.meshes.at(-1);
+        if (on && mesh) {
+          world.mesh.show(mesh).catch((error) => {
+            world.problem = inWords(error);
+            world.changed.emit();
+          });
+        }
+      },
+      grid: (on) => {
+        world.guides.grid.visible = on;
+      },
+      axes: (on) => {
+        world.guides.axes.visible = on;
+      },
+      live: (on) => world.setLive(on),
+    };
+    const layer = (name: LayerName, label: string, on: boolean, title = "") =>
+      toggle(label, on, (value) => this.switch(name, value), title);
+    this.layers = {
+      points: layer("points", "Points", true),
+      strays: layer("strays", "Strays", false, "Points that the statistical filter took out"),
+      cameras: layer("cameras", "Cameras", true),
+      thumbnails: layer("thumbnails", "Thumbnails", true),
+      mesh: layer("mesh", "Mesh", false),
+      grid: layer("grid", "Grid", true),
+      axes: layer("axes", "Axes", false),
+      live: layer("live", "Live", true, "Show the scene while it is being found"),
+    };
+    const colouring = choice("Colour", COLOURINGS, "photo", (by) => this.colour(by));
+    this.colouring = colouring.input;
+    const size = slider("Size", { min: 1, max: 8, step: 0.1, value: 2.2 }, (value) => {
+      world.look.uniforms.size.value = value;
+      world.octree?.setPointScale(value / 2.2);
+      view.invalidate();
+    }, (value) => value.toFixed(1));
+    const frusta = slider("Frusta", { min: -2, max: 2, step: 0.05, value: 0 }, (value) => {
+      const length = (this.frustum ??= world.cameras.size);
+      world.cameras.resize(length * 2 ** value);
+    }, (value) => `${(2 ** value).toFixed(2)}×`);
+    const fov = slider("Lens", { min: 15, max: 100, step: 1, value: view.camera.fov }, (value) => view.setFov(value), (value) => `${value}°`);
+    const clip = toggle("Clip box", false, (on) => world.clip.set(on));
+
+    this.render = toggle("Render here", false, (on) => this.switchRender(on), "Novel views, rendered where the camera stands (R)");
+    this.composite = toggle("With the points, by depth", true, (on) => novel.setComposite(on));
+    this.opacity = slider("Opacity", { min: 0, max: 1, step: 0.02, value: 1 }, (value) => novel.setOpacity(value), (value) => `${Math.round(value * 100)} %`);
+    this.renderNote = h("p", { class: "about" });
+
+    this.measuring = toggle("Measure two points", false, (on) => measure.set(on), "M");
+    this.flying = toggle("Fly", false, (on) => fly.set(on), "Dragging turns the head; W A S D move (F)");
+
+    this.element.append(
+      this.about,
+      section("Layers", true, h("div", { class: "switches" }, ...Object.values(this.layers).map((one) => one.element))),
+      section("Points", true, this.choices, colouring.element, this.legend, size.element, clip.element, world.clip.element),
+      section("Novel view", true, this.render.element, this.composite.element, this.opacity.element, this.renderNote),
+      section("View", false, this.measuring.element, this.flying.element, fov.element, frusta.element,
+        h("div", { class: "row" },
+          button("Whole scene", () => { view.touched = false; world.goHome(true); }, { title: "Home" }),
+          button("Picture", () => void this.screenshot(), { title: "P" }))),
+      section("Camera path", false, pathEditor(path)),
+    );
+    world.changed.on(() => this.refresh());
+    this.refresh();
+  }
+
+  private frustum: number | null = null;
+  private readonly renderNote: HTMLElement;
+  private readonly colouring: HTMLSelectElement;
+
+  switch(name: LayerName, on: boolean): void {
+    this.layers[name].set(on);
+    this.set[name](on);
+    this.parts.view.invalidate();
+    const off = Object.entries(this.layers).filter(([, one]) => one.input.checked !== one.input.defaultChecked);
+    keep({ layers: off.map(([key, one]) => (one.input.checked ? key : `-${key}`)).join(",") || null });
+  }
+
+  /** What the address says: names of layers that are on, with a minus those that are off. */
+  applyLayers(text: string | null): void {
+    for (const part of (text ?? "").split(",").filter(Boolean)) {
+      const name = part.replace("-", "") as LayerName;
+      if (this.layers[name]) this.switch(name, !part.startsWith("-"));
+    }
+  }
+
+  colour(by: Colouring): void {
+    this.colouring.value = by;
+    this.parts.world.colour(by);
+    keep({ colour: by === "photo" ? null : by });
+    this.showLegend(by);
+  }
+
+  switchRender(on: boolean): void {
+    this.render.set(on);
+    this.parts.novel.set(on);
+    keep({ render: on ? "1" : null });
+  }
+
+  async screenshot(): Promise<void> {
+    const blob = await this.parts.view.screenshot();
+    if (blob) download(`barfield-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png`, blob);
+  }
+
+  private showLegend(by: Colouring): void {
+    const { world } = this.parts;
+    const max = world.points?.header?.error_max_px ?? 1;
+    const ends: { [key in Colouring]?: () => [string, string] } = {
+      error: () => ["0 px", `${number((world.look.uniforms.errors.value[1]! / 255) * max, 2)} px`],
+      track: () => ["2 photographs", `${world.look.uniforms.tracks.value[1]}`],
+      height: () => ["low", "high"],
+    };
+    const show = () => {
+      const found = ends[by]?.();
+      this.legend.hidden = !found;
+      if (found) fill(this.legend, h("span", {}, found[0]), h("i"), h("span", {}, found[1]));
+    };
+    show();
+    if (by === "error" || by === "track") setTimeout(show, 800); // its range is known with the details
+  }
+
+  private refresh(): void {
+    const { world } = this.parts;
+    const { cloud, scene, snapshot } = world;
+    const words: string[] = [];
+    if (cloud) {
+      words.push(`${count(cloud.count)} points`);
+      if (cloud.strays) words.push(`${count(cloud.strays)} strays`);
+    }
+    if (world.cameras.list.length) words.push(`${world.cameras.list.length} cameras`);
+    if (snapshot && world.liveOn && world.live.group.visible && snapshot.points) {
+      words.push(`live: ${snapshot.header.registered} of ${snapshot.header.of}`);
+    }
+    if (scene?.preparing.length) words.push(`preparing ${scene.preparing.map((one) => one.name).join(", ")}`);
+    if (world.problem) words.push(world.problem);
+    setText(this.about, words.join(" · ") || "No points yet: they appear as photographs are registered.");
+    const field = scene?.field;
+    const without = !field || field.state === "none";
+    this.render.input.disabled = without;
+    this.composite.input.disabled = without;
+    this.opacity.input.disabled = without;
+    setText(
+      this.renderNote,
+      !field ? "" : without ? field.why || "No field has been trained yet." : field.state === "training" ? `in training, step ${count(field.step)}` : `trained, step ${count(field.step)}`,
+    );
+    this.layers.mesh.input.disabled = !scene?.meshes.length;
+    this.layers.strays.input.disabled = cloud?.format === "potree" || cloud?.strays === 0;
+    for (const option of this.colouring.options) option.disabled = cloud?.format === "potree" && option.value !== "photo";
+    const choices: HTMLElement[] = [];
+    if ((scene?.clouds.length ?? 0) > 1) {
+      const options = scene!.clouds.map((one): [string, string] => [one.id, `${one.name}, ${count(one.count)}`]);
+      choices.push(choice("Cloud", options, cloud?.id ?? "", (id) => {
+        world.chooseCloud(id);
+        keep({ cloud: scene!.clouds.find((one) => one.id === id)?.name ?? null });
+      }).element);
+    }
+    if (world.cameraSets.length > 1) {
+      const options = world.cameraSets.map((one): [string, string] => [one.id, one.id]);
+      choices.push(choice("Cameras", options, world.cameraSet, (id) => {
+        void world.chooseCameras(id);
+        keep({ cameras: id });
+      }).element);
+    }
+    fill(this.choices, ...choices);
+  }
+}
+
+function pathEditor(path: CameraPath): HTMLElement {
+  const list = h("ol", { class: "places" });
+  const play = button("Play", () => (path.playing ? path.stop() : path.play()));
+  const note = h("p", { class: "about" });
+  const file = h("input", { type: "file", accept: ".json,application/json", hidden: true });
+  file.addEventListener("change", async () => {
+    const chosen = file.files?.[0];
+    file.value = "";
+    if (!chosen) return;
+    try {
+      path.fromJson(JSON.parse(await chosen.text()));
+    } catch (error) {
+      setText(note, `${chosen.name}: ${inWords(error)}`);
+    }
+  });
+  const each = slider("Seconds each", { min: 0.5, max: 10, step: 0.5, value: path.secondsEach }, (value) => {
+    path.secondsEach = value;
+    refresh();
+  });
+  const save = button("Save", () =>
+    download("camera-path.json", new Blob([JSON.stringify(path.toJson(), null, 1)], { type: "application/json" })));
+  const refresh = () => {
+    fill(list, ...path.places.map((place, n) =>
+      h("li", {},
+        button(words(place.position), () => path.show(n), { class: "link", title: "Look from here" }),
+        button("×", () => path.remove(n), { class: "link", "aria-label": `Remove place ${n + 1}` }))));
+    setText(play, path.playing ? "Stop" : "Play");
+    play.disabled = path.places.length < 2;
+    save.disabled = !path.places.length;
+    setText(note, path.places.length < 2 ? "Keep two or more places (K), then play them." : `${path.places.length} places, ${duration(path.seconds)}. barfield render RUN --path FILE makes a film of it.`);
+  };
+  path.changed.on(refresh);
+  refresh();
+  return h("div", {},
+    h("div", { class: "row" }, button("Keep this place", () => path.add(), { title: "K" }), play),
+    list, each.element,
+    h("div", { class: "row" }, save, button("Load", () => file.click()), button("Clear", () => path.clear()), file),
+    note);
+}
+
+function words(place: Vector3): string {
+  return [place.x, place.y, place.z].map((value) => number(value, 3)).join(", ");
+}

@@ -1,0 +1,134 @@
+// A way of the camera: places that were kept, played as one movement. The file that is saved is one
+// that `barfield render RUN --path FILE` takes.
+
+import { CatmullRomCurve3, Vector3 } from "three";
+import { Signal } from "../signal";
+import type { View } from "./view";
+
+export interface Place {
+  position: Vector3;
+  target: Vector3;
+  fov: number;
+}
+
+interface Entry {
+  position: [number, number, number];
+  look_at: [number, number, number];
+  up?: [number, number, number];
+  fov_deg?: number;
+  seconds?: number;
+}
+
+export class CameraPath {
+  readonly changed = new Signal();
+  places: Place[] = [];
+  secondsEach = 2;
+  playing = false;
+  private at = 0;
+  private readonly animate = (delta: number) => this.step(delta);
+
+  constructor(private readonly view: View) {}
+
+  get seconds(): number {
+    return Math.max(0, this.places.length - 1) * this.secondsEach;
+  }
+
+  add(): void {
+    const { controls, camera } = this.view;
+    this.places.push({
+      position: controls.getPosition(new Vector3()),
+      target: controls.getTarget(new Vector3()),
+      fov: camera.fov,
+    });
+    this.changed.emit();
+  }
+
+  remove(index: number): void {
+    this.places.splice(index, 1);
+    this.changed.emit();
+  }
+
+  clear(): void {
+    this.stop();
+    this.places = [];
+    this.changed.emit();
+  }
+
+  show(index: number): void {
+    const place = this.places[index];
+    if (!place) return;
+    this.view.touched = true;
+    void this.view.controls.setLookAt(...flat(place), true);
+    this.view.invalidate();
+  }
+
+  play(): void {
+    if (this.places.length < 2) return;
+    this.playing = true;
+    this.at = 0;
+    this.view.touched = true;
+    this.view.animations.add(this.animate);
+    this.view.invalidate();
+    this.changed.emit();
+  }
+
+  stop(): void {
+    if (!this.playing) return;
+    this.playing = false;
+    this.view.animations.delete(this.animate);
+    this.changed.emit();
+  }
+
+  toJson(): Entry[] {
+    const round = (v: Vector3): [number, number, number] => [v.x, v.y, v.z];
+    return this.places.map(({ position, target, fov }, n) => ({
+      position: round(position),
+      look_at: round(target),
+      up: round(this.view.up),
+      fov_deg: fov,
+      seconds: n * this.secondsEach,
+    }));
+  }
+
+  /** Raises an Error in words where it is no such file. */
+  fromJson(data: unknown): void {
+    if (!Array.isArray(data) || !data.length) throw new Error("This is no list of cameras.");
+    this.places = data.map((entry: Partial<Entry>, n) => {
+      const { position, look_at, fov_deg } = entry;
+      if (!isVector(position) || !isVector(look_at)) {
+        throw new Error(`Entry ${n + 1} has no position and look_at.`);
+      }
+      return {
+        position: new Vector3(...position),
+        target: new Vector3(...look_at),
+        fov: typeof fov_deg === "number" ? fov_deg : this.view.camera.fov,
+      };
+    });
+    const [first, second] = data as Entry[];
+    const each = (second?.seconds ?? 0) - (first?.seconds ?? 0);
+    if (each > 0) this.secondsEach = each;
+    this.changed.emit();
+  }
+
+  private step(delta: number): boolean {
+    this.at += delta / Math.max(this.seconds, 1e-3);
+    const t = Math.min(1, this.at);
+    const position = curve(this.places.map((place) => place.position)).getPoint(t);
+    const target = curve(this.places.map((place) => place.target)).getPoint(t);
+    void this.view.controls.setLookAt(position.x, position.y, position.z, target.x, target.y, target.z, false);
+    if (t >= 1) this.stop();
+    return this.playing;
+  }
+}
+
+function curve(places: Vector3[]): CatmullRomCurve3 {
+  return new CatmullRomCurve3(places, false, "centripetal");
+}
+
+function flat({ position: p, target: t }: Place): [number, number, number, number, number, number] {
+  return [p.x, p.y, p.z, t.x, t.y, t.z];
+}
+
+function isVector(value: unknown): value is [number, number, number] {
+  return Array.isArray(value) && value.length === 3 && value.every((one) => Number.isFinite(one));
+}

@@ -1,0 +1,108 @@
+// How points are drawn. Colours go to the screen as they come, in sRGB, so nothing is made paler.
+
+import { Matrix4, ShaderMaterial, Vector3 } from "three";
+
+export type Colouring = "photo" | "error" | "track" | "height" | "plain";
+const MODES: Colouring[] = ["photo", "error", "track", "height", "plain"];
+
+const VERTEX = /* glsl */ `
+in vec4 tint; // red, green, blue, flags
+#ifdef DETAILS
+in vec2 detail; // error, track length
+#endif
+uniform float size;
+uniform float reference; // distance at which a point has its size
+uniform float ratio;
+uniform int mode;
+uniform bool strays;
+uniform bool points;
+uniform vec3 up;
+uniform vec2 heights;
+uniform vec2 errors;
+uniform vec2 tracks;
+uniform vec3 plain;
+uniform bool clipping;
+uniform mat4 clip;
+out vec3 shade;
+out float wide;
+
+// Matt Zucker's polynomial of matplotlib's viridis (public domain).
+vec3 viridis(float t) {
+  const vec3 c0 = vec3(0.2777, 0.0054, 0.3341);
+  const vec3 c1 = vec3(0.1051, 1.4046, 1.3846);
+  const vec3 c2 = vec3(-0.3309, 0.2148, 0.0951);
+  const vec3 c3 = vec3(-4.6342, -5.7991, -19.3324);
+  const vec3 c4 = vec3(6.2283, 14.1799, 56.6906);
+  const vec3 c5 = vec3(4.7764, -13.7451, -65.3530);
+  const vec3 c6 = vec3(-5.4355, 4.6459, 26.3124);
+  t = clamp(t, 0.0, 1.0);
+  return c0 + t * (c1 + t * (c2 + t * (c3 + t * (c4 + t * (c5 + t * c6)))));
+}
+
+void main() {
+  vec4 world = modelMatrix * vec4(position, 1.0);
+  vec4 seen = viewMatrix * world;
+  gl_Position = projectionMatrix * seen;
+  wide = clamp(size * reference / max(-seen.z, 1e-9), 1.25, 14.0) * ratio;
+  bool stray = mod(floor(tint.a * 255.0 + 0.5), 2.0) > 0.5;
+  bool hidden = stray ? !strays : !points;
+  if (clipping) {
+    vec3 inside = abs((clip * world).xyz);
+    hidden = hidden || max(inside.x, max(inside.y, inside.z)) > 1.0;
+  }
+  if (hidden) gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
+  shade = tint.rgb;
+  if (mode == 3) shade = viridis((dot(world.xyz, up) - heights.x) / max(heights.y - heights.x, 1e-9));
+  if (mode == 4) shade = plain;
+#ifdef DETAILS
+  if (mode == 1) shade = viridis((detail.x - errors.x) / max(errors.y - errors.x, 1e-9));
+  if (mode == 2) shade = viridis(log2(max(detail.y, tracks.x) / tracks.x) / max(log2(tracks.y / tracks.x), 1e-9));
+#endif
+  if (stray && mode == 0) shade = mix(shade, vec3(0.95, 0.35, 0.3), 0.6);
+  gl_PointSize = wide;
+}`;
+
+const FRAGMENT = /* glsl */ `
+in vec3 shade;
+in float wide;
+void main() {
+  if (wide > 3.0) {
+    vec2 from = gl_PointCoord - 0.5;
+    if (dot(from, from) > 0.25) discard;
+  }
+  gl_FragColor = vec4(shade, 1.0);
+}`;
+
+export function pointMaterial() {
+  const uniforms = {
+    size: { value: 2.2 },
+    reference: { value: 1 },
+    ratio: { value: 1 },
+    mode: { value: 0 },
+    points: { value: true },
+    strays: { value: false },
+    up: { value: new Vector3(0, -1, 0) },
+    heights: { value: [0, 1] },
+    errors: { value: [0, 255] },
+    tracks: { value: [2, 16] },
+    plain: { value: new Vector3(0.55, 0.62, 0.7) },
+    clipping: { value: false },
+    clip: { value: new Matrix4() },
+  };
+  const material = new ShaderMaterial({ uniforms, vertexShader: VERTEX, fragmentShader: FRAGMENT });
+  return {
+    material,
+    uniforms,
+    colour(by: Colouring): void {
+      uniforms.mode.value = MODES.indexOf(by);
+    },
+    /** Once there are details of each point. */
+    withDetails(): void {
+      if (material.defines["DETAILS"]) return;
+      material.defines["DETAILS"] = 1;
+      material.needsUpdate = true;
+    },
+  };
+}
+
+export type PointMaterial = ReturnType<typeof pointMaterial>;

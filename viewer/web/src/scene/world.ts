@@ -1,0 +1,367 @@
+// What is in the scene: which cloud, which cameras, what is live; follows the run.
+
+import { Group, Vector3 } from "three";
+import { getJson, inWords } from "../api";
+import { base } from "../format";
+import type { CamerasFile, Cloud, PointsHeader, RunEvent, SceneAnswer } from "../messages";
+import type { Run } from "../run";
+import { Signal } from "../signal";
+import { Cameras, camerasOf, centerOf, type SceneCamera } from "./cameras";
+import { ClipBox } from "./clip";
+import { Guides } from "./guides";
+import { LiveLayer, type Snapshot } from "./live";
+import { MeshLayer } from "./mesh";
+import type { Octree } from "./octree";
+import { type Colouring, pointMaterial } from "./point_material";
+import { PointCloud } from "./points";
+import { firstCloud, sceneAnswer } from "./prefetch";
+import type { View } from "./view";
+
+const ASK_AGAIN_MS = 2500;
+const SAMPLE = 20_000;
+const MOVING_MS = 45; // a frame while the camera moves takes no longer
+const LEAST_POINTS = 30_000;
+
+export class World {
+  readonly look = pointMaterial();
+  readonly root = new Group();
+  readonly cameras: Cameras;
+  readonly guides = new Guides();
+  readonly live: LiveLayer;
+  readonly mesh: MeshLayer;
+  readonly clip: ClipBox;
+  readonly changed = new Signal();
+  scene: SceneAnswer | null = null;
+  cloud: Cloud | null = null;
+  points: PointCloud | null = null;
+  octree: Octree | null = null;
+  cameraSets: { id: string; url: string }[] = [];
+  cameraSet = "";
+  snapshot: Snapshot | null = null;
+  problem = "";
+  drawn = 0;
+  firstPointsMs = 0;
+  allPointsMs = 0;
+  liveOn = true;
+  private wantedCloud: string | null = null;
+  private wantedCameras: string | null = null;
+  private budget = Infinity;
+  private lastDraw = 0;
+  private timer = 0;
+  private askTimer = 0;
+  private framed = false;
+  private hasDetails = false;
+
+  constructor(
+    private readonly view: View,
+    run: Run,
+  ) {
+    this.cameras = new Cameras(view);
+    this.live = new LiveLayer(this.look);
+    this.clip = new ClipBox(view, () => this.applyClip());
+    this.mesh = new MeshLayer(view, this.clip.clip);
+    this.root.add(this.live.group, this.mesh.group);
+    view.scene.add(this.root, this.cameras.group, this.guides.grid, this.guides.axes);
+    this.guides.axes.visible = false;
+    this.live.came.on((snapshot) => this.takeSnapshot(snapshot));
+    view.preparations.add(() => this.prepare());
+    view.drawn.on(() => this.adapt());
+    run.event.on((event) => this.hear(event));
+    run.renewed.on(() => this.scene && void this.ask());
+  }
+
+  async begin(cloud: string | null, cameras: string | null): Promise<void> {
+    this.wantedCloud = cloud;
+    this.wantedCameras = cameras;
+    await this.take(sceneAnswer());
+  }
+
+  /** The server has something new, or may have. */
+  async ask(): Promise<void> {
+    await this.take(getJson<SceneAnswer>("/api/scene"));
+  }
+
+  private async take(answer: Promise<SceneAnswer>): Promise<void> {
+    clearTimeout(this.askTimer);
+    try {
+      const scene = await answer;
+      this.problem = "";
+      const known = this.scene?.version === scene.version && this.cloud !== null;
+      this.scene = scene;
+      if (scene.up && !this.framed) this.view.setUp(new Vector3(...scene.up));
+      if (!known) this.showScene(scene);
+      if (scene.live && this.isLive) this.live.tell(scene.live.url);
+      if (scene.preparing.length) this.askTimer = window.setTimeout(() => void this.ask(), ASK_AGAIN_MS);
+    } catch (error) {
+      this.problem = inWords(error);
+      this.askTimer = window.setTimeout(() => void this.ask(), 2 * ASK_AGAIN_MS);
+    }
+    this.changed.emit();
+  }
+
+  /** Whether snapshots take the place of the cloud. */
+  private get isLive(): boolean {
+    return this.liveOn && this.scene?.live !== null && this.scene?.live !== undefined;
+  }
+
+  private hear(event: RunEvent): void {
+    if (event.kind === "scene") void this.ask();
+    if (event.kind === "stage" && ["mapping", "radiance", "draft", "mesh"].includes(event.stage)) {
+      if (event.state === "started") this.framed &&= this.view.touched;
+      void this.ask();
+    }
+    if (event.kind === "preview" && event.file.endsWith(".scene") && this.liveOn) {
+      this.live.tell(`/api/previews/${event.stage}/${base(event.file)}`);
+    }
+  }
+
+  private showScene(scene: SceneAnswer): void {
+    const cloud = firstCloud(scene, this.wantedCloud);
+    this.cameraSets = scene.cameras;
+    if (cloud && cloud.id !== this.cloud?.id) void this.showCloud(cloud);
+    const refined = scene.cameras.find((set) => set.id === "refined");
+    const set = scene.cameras.find((one) => one.id === this.wantedCameras) ?? refined ?? scene.cameras.at(-1);
+    if (set) void this.showCameras(set.id);
+    const mesh = scene.meshes.at(-1);
+    if (mesh && this.mesh.group.visible) void this.mesh.show(mesh);
+  }
+
+  chooseCloud(id: string): void {
+    this.wantedCloud = id;
+    const cloud = this.scene?.clouds.find((one) => one.id === id);
+    if (cloud && cloud.id !== this.cloud?.id) void this.showCloud(cloud);
+  }
+
+  private async showCloud(cloud: Cloud): Promise<void> {
+    this.points?.dispose();
+    this.octree?.dispose();
+    this.points = this.octree = null;
+    this.hasDetails = false;
+    this.cloud = cloud;
+    this.firstPointsMs = this.allPointsMs = 0;
+    try {
+      if (cloud.format === "potree") {
+        const { Octree } = await import("./octree");
+        if (this.cloud !== cloud) return;
+        this.frame(new Vector3(...cloud.center), cloud.radius, null);
+        this.octree = new Octree(this.view, cloud.url, this.clip.clip);
+        this.root.add(this.octree.group);
+        this.clip.fit(corners(cloud));
+        this.settle();
+        return;
+      }
+      const points = new PointCloud(cloud.url, this.look, (whole) => this.drawSoon(whole));
+      this.points = points;
+      this.root.add(points.group);
+      await points.load((header) => this.begun(header));
+      if (this.points === points) this.settle();
+    } catch (error) {
+      if (this.cloud !== cloud) return;
+      this.problem = `The cloud could not be loaded: ${inWords(error)}`;
+      this.changed.emit();
+    }
+  }
+
+  private begun(header: PointsHeader): void {
+    this.look.uniforms.up.value.set(...header.up);
+    if (!this.framed) this.view.setUp(new Vector3(...header.up));
+    this.frame(new Vector3(...header.center), header.radius, null);
+  }
+
+  /** Draw what has come, the less often the more there is. */
+  private drawSoon(whole: boolean): void {
+    const loaded = this.points?.loaded ?? 0;
+    const gap = this.view.software ? 120 + loaded / 2000 : 60 + loaded / 20_000;
+    if (whole || !this.lastDraw || performance.now() - this.lastDraw > gap) {
+      clearTimeout(this.timer);
+      this.timer = 0;
+      this.lastDraw = performance.now();
+      this.view.invalidate();
+    } else if (!this.timer) {
+      this.timer = window.setTimeout(() => this.drawSoon(true), gap);
+    }
+  }
+
+  /** The cloud is there: what has to be known of all of it. */
+  private settle(): void {
+    this.live.clear();
+    this.ground();
+    this.changed.emit();
+    this.view.invalidate();
+  }
+
+  private ground(): void {
+    if (!this.cloud) return;
+    const { up } = this.view;
+    const places = [...(this.points?.sample(SAMPLE) ?? corners(this.cloud))];
+    const heights = places.map((place) => place.dot(up)).sort((a, b) => a - b);
+    const at = (share: number) => heights[Math.floor(share * (heights.length - 1))] ?? 0;
+    this.look.uniforms.heights.value = [at(0.02), at(0.98)];
+    this.clip.fit(places);
+    const center = new Vector3(...(this.points?.header?.center ?? this.cloud.center));
+    this.guides.place(center, this.view.radius, up, at(0.02));
+  }
+
+  async chooseCameras(id: string): Promise<void> {
+    this.wantedCameras = id;
+    await this.showCameras(id);
+  }
+
+  private async showCameras(id: string): Promise<void> {
+    const set = this.cameraSets.find((one) => one.id === id);
+    if (!set) return;
+    try {
+      const cameras = camerasOf(await getJson<CamerasFile>(set.url));
+      this.cameraSet = id;
+      if (this.snapshot && this.isLive) return;
+      this.putCameras(cameras);
+      if (!this.framed || !this.view.touched) this.frameFrom(cameras);
+    } catch (error) {
+      this.problem = `The cameras could not be loaded: ${inWords(error)}`;
+    }
+    this.changed.emit();
+  }
+
+  private putCameras(cameras: SceneCamera[]): void {
+    const length = Cameras.lengthFor(cameras, this.view.radius);
+    this.cameras.show(cameras, this.cameras.list.length === 0 ? length : Math.max(this.cameras.size, length / 4));
+    this.view.invalidate();
+  }
+
+  private takeSnapshot(snapshot: Snapshot): void {
+    this.snapshot = snapshot;
+    if (snapshot.header.up) {
+      const up = new Vector3(...snapshot.header.up);
+      if (up.lengthSq() > 0.5 && !this.view.touched) this.view.setUp(up);
+    }
+    const wholeCloud = this.cloud !== null && snapshot.header.stage !== "mapping";
+    this.live.group.visible = !wholeCloud;
+    if (this.points) this.points.group.visible = wholeCloud;
+    if (this.octree) this.octree.group.visible = wholeCloud;
+    if (!wholeCloud && !this.view.touched) {
+      this.cameras.list = []; // the scene may have another size than the last one
+      this.framed = false;
+      this.frame(snapshot.center, snapshot.radius, snapshot.cameras);
+    }
+    if (snapshot.cameras.length) this.putCameras(snapshot.cameras);
+    this.view.invalidate();
+    this.changed.emit();
+  }
+
+  /** Look at the scene as a whole, if nobody has chosen another view. */
+  private frame(center: Vector3, radius: number, cameras: SceneCamera[] | null): void {
+    this.view.setRadius(radius);
+    this.look.uniforms.reference.value = radius * 2;
+    this.home = { center, radius };
+    if (this.framed || this.view.touched) return;
+    this.framed = true;
+    this.goHome(false, cameras ?? this.cameras.list);
+  }
+
+  private frameFrom(cameras: SceneCamera[]): void {
+    if (!this.view.touched && this.home) this.goHome(false, cameras);
+  }
+
+  private home: { center: Vector3; radius: number } | null = null;
+
+  /** The first view: from where the photographs were taken. */
+  goHome(smooth: boolean, cameras = this.cameras.list): void {
+    if (!this.home) return;
+    const { center, radius } = this.home;
+    const { up } = this.view;
+    const away = new Vector3();
+    for (const camera of cameras) away.add(centerOf(camera.pose).sub(center));
+    if (cameras.length) away.divideScalar(cameras.length);
+    if (away.length() < radius * 0.3 && cameras[0]) away.copy(centerOf(cameras[0].pose)).sub(center);
+    away.addScaledVector(up, -away.dot(up));
+    if (away.length() < 1e-6) away.set(up.y, up.z, up.x).addScaledVector(up, -(up.y * up.x + up.z * up.y + up.x * up.z));
+    const from = center.clone().addScaledVector(away.normalize(), radius * 2.1).addScaledVector(up, radius * 1.05);
+    void this.view.controls.setLookAt(from.x, from.y, from.z, center.x, center.y, center.z, smooth);
+    this.view.invalidate();
+  }
+
+  colour(by: Colouring): void {
+    this.look.colour(by);
+    this.view.invalidate();
+    if ((by !== "error" && by !== "track") || this.hasDetails || !this.points) return;
+    this.hasDetails = true;
+    this.points.loadDetails().then(
+      () => this.view.invalidate(),
+      (error) => {
+        this.hasDetails = false;
+        this.problem = `There are no details of these points: ${inWords(error)}`;
+        this.changed.emit();
+      },
+    );
+  }
+
+  setLive(on: boolean): void {
+    this.liveOn = on;
+    this.live.group.visible = on;
+    if (!on) {
+      this.snapshot = null;
+      if (this.points) this.points.group.visible = true;
+      if (this.octree) this.octree.group.visible = true;
+      if (this.cameraSet) void this.showCameras(this.cameraSet);
+    } else if (this.scene?.live) this.live.tell(this.scene.live.url);
+    this.view.invalidate();
+  }
+
+  /** Points that can be clicked on. */
+  *pickable(): Generator<Vector3> {
+    if (this.points?.group.visible) yield* this.points.sample(1_000_000);
+    if (this.octree?.group.visible) yield* octreePoints(this.octree);
+  }
+
+  private applyClip(): void {
+    const { uniforms } = this.look;
+    uniforms.clipping.value = this.clip.clip.on;
+    uniforms.clip.value.copy(this.clip.clip.matrix);
+    this.octree?.setClip(this.clip.clip);
+    this.mesh.setClip();
+    this.view.invalidate();
+  }
+
+  private prepare(): void {
+    this.look.uniforms.ratio.value = this.view.renderer.getPixelRatio();
+    const most = this.view.moving && this.framed ? this.budget : Infinity;
+    this.drawn = this.points?.limit(most) ?? 0;
+    if (this.points && !this.points.group.visible) this.drawn = 0;
+    if (this.octree?.group.visible) this.drawn = this.octree.drawn;
+    if (this.live.group.visible) this.drawn += this.live.count;
+  }
+
+  /** As many points while the camera moves as this machine draws fluently. */
+  private adapt(): void {
+    const now = performance.now();
+    if (this.points && this.drawn >= 1000 && !this.firstPointsMs) this.firstPointsMs = now;
+    if (this.points?.header && this.points.loaded === this.points.header.count && !this.allPointsMs && this.drawn) {
+      this.allPointsMs = now;
+    }
+    if (!this.view.moving || !this.points || this.view.frameMs <= 0) return;
+    const now_ = Math.min(this.budget, this.points.loaded);
+    if (this.view.frameMs > MOVING_MS) this.budget = Math.max(LEAST_POINTS, now_ * 0.8);
+    else if (this.view.frameMs < MOVING_MS / 2) this.budget = now_ * 1.15;
+  }
+}
+
+function corners({ bounds: [low, high] }: Cloud): Vector3[] {
+  return [0, 1, 2, 3, 4, 5, 6, 7].map(
+    (n) => new Vector3(n & 1 ? high[0] : low[0], n & 2 ? high[1] : low[1], n & 4 ? high[2] : low[2]),
+  );
+}
+
+function* octreePoints(octree: Octree): Generator<Vector3> {
+  const place = new Vector3();
+  const stack = [octree.group];
+  while (stack.length) {
+    const one = stack.pop()!;
+    if (!one.visible) continue;
+    stack.push(...one.children);
+    const places = (one as { geometry?: { getAttribute(name: string): { count: number } } }).geometry?.getAttribute("position");
+    if (!places) continue;
+    for (let n = 0; n < places.count; n++) {
+      yield place.fromBufferAttribute(places as never, n).applyMatrix4(one.matrixWorld).clone();
+    }
+  }
+}
