@@ -63,7 +63,17 @@ class Box:
 
     def holds(self, xyz: Float64s) -> Bools:
         """(N,) which points are in it; none that is not finite is."""
-        return np.asarray(((xyz >= self.low) & (xyz <= self.high)).all(axis=1))
+        inside = np.ones(len(xyz), np.bool_)
+        for axis in range(3):  # each by itself: numpy is slow along three
+            column = xyz[:, axis]
+            inside &= (column >= self.low[axis]) & (column <= self.high[axis])
+        return inside
+
+    @staticmethod
+    def around(xyz: Float64s) -> Box:
+        """The smallest box of points (N, 3), at least one."""
+        columns = [xyz[:, axis] for axis in range(3)]
+        return Box(np.array([c.min() for c in columns]), np.array([c.max() for c in columns]))
 
 
 @dataclass(frozen=True)
@@ -89,15 +99,14 @@ def robust_box(xyz: Float64s, most: int = _SAMPLE) -> Box:
     """The box of almost all of the points (N, 3): without those that are much further away than
     99 % of them along an axis, which would take the resolution from all others. most: points that
     it is looked for in."""
-    placed = xyz[(np.abs(xyz) < _FARTHEST).all(axis=1)]  # NaN is not
+    placed = xyz[Box(np.full(3, -_FARTHEST), np.full(3, _FARTHEST)).holds(xyz)]
     if not len(placed):
         return Box(np.zeros(3), np.zeros(3))
     sample = placed[:: max(1, len(placed) // most)]
     low, high = np.percentile(sample, _CORE, axis=0)
     # Of what has no width at all, everything is the core.
     margin = _MARGIN * float((high - low).max()) or _FARTHEST
-    near = placed[Box(low - margin, high + margin).holds(placed)]
-    return Box(near.min(axis=0), near.max(axis=0))
+    return Box.around(placed[Box(low - margin, high + margin).holds(placed)])
 
 
 def extent_of(xyz: Float64s) -> Extent:
@@ -107,7 +116,8 @@ def extent_of(xyz: Float64s) -> Extent:
     sample = xyz[:: max(1, len(xyz) // _SAMPLE)]
     center = np.median(sample, axis=0)
     radius = float(np.percentile(np.linalg.norm(sample - center, axis=1), _SPHERE))
-    bounds = tuple(xyz.min(axis=0).tolist()), tuple(xyz.max(axis=0).tolist())
+    box = Box.around(xyz)
+    bounds = tuple(box.low.tolist()), tuple(box.high.tolist())
     return Extent(bounds, tuple(center.tolist()), radius or 1.0)
 
 
