@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -61,18 +61,23 @@ class Access:
         view = hmac.compare_digest(given, self.view_token.encode())
         return "control" if control else "view" if view else None
 
-    def knows_host(self, header: str) -> bool:
-        """Whether a `Host` header names this machine; any port will do, for `ssh -L` changes it."""
+    def knows_host(self, header: str, also: Container[str] = ()) -> bool:
+        """Whether a `Host` header names this machine; any port will do, for `ssh -L` changes it.
+
+        also: further names of it, in small letters.
+        """
         found = _HOST_HEADER.fullmatch(header)
         if found is None:
             return False
         name = (found[1] or found[2]).lower()
-        return name in _LOOPBACK or name in self.hosts
+        return name in _LOOPBACK or name in self.hosts or name in also
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request. by: in words, for the record."""
+    """Who sent a request. by: in words, for the record. is_at_socket: through the Unix socket, so
+    it is the owner of the run, or root."""
 
     by: str
     role: Role
+    is_at_socket: bool = False

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,22 +21,24 @@ from viewer.access import Access
 from viewer.api import Api
 from viewer.browse import Browse
 from viewer.commanding import Commands
-from viewer.connection import Connection
+from viewer.connection import Connection, Neighbours, note_known
 from viewer.files import CLIENT, Client
 from viewer.frames import Frames
 from viewer.limits import LIMITS, Limits
 from viewer.page import Page
+from viewer.ports import LOOPBACK, Ports
 from viewer.refusals import refusals_as_json
 from viewer.security import guard, harden
 from viewer.stream import Streams
 
-LOOPBACK = "127.0.0.1"  # not "localhost", which may mean ::1 to the other side
 _API = web.AppKey("api", Api)
 _FRAMES = web.AppKey("frames", Frames)
 _LIMITS = web.AppKey("limits", Limits)
+_PORTS = web.AppKey("ports", Ports)
 _STREAMS = web.AppKey("streams", Streams)
 _LONGEST_SOCKET_PATH = 107
 _SECONDS_FOR_HANDLERS = 1.0
+_WAITING = 1024  # connections that wait to be taken: where there is no room, a client waits seconds
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,12 @@ def create_app(
     browse = Browse(engine, None if root is None else Browser(root))
     commands = Commands(engine, limits)
     streams = Streams(engine, commands, limits)
+    ports = Ports(limits)
     app = web.Application(
-        middlewares=[refusals_as_json, guard(access)], client_max_size=limits.body_bytes
+        middlewares=[refusals_as_json, guard(access, limits, ports.names), note_known],
+        client_max_size=limits.body_bytes,
     )
+    app[_PORTS] = ports
     app[_API] = api = Api(engine, commands, limits)
     app[_LIMITS] = limits
     app[_STREAMS] = streams
@@ -83,7 +88,7 @@ def create_app(
             web.get("/api/frames", frames.connect, allow_head=False),
         ]
     )
-    app.add_routes(browse.routes())
+    app.add_routes([*browse.routes(), web.post("/api/port", ports.ask)])
     if built is not None:
         name = "{name:[A-Za-z0-9._-]{1,120}}"
         app.router.add_get(f"/assets/{name}", built.send_asset, allow_head=False)
@@ -92,13 +97,17 @@ def create_app(
 
 @asynccontextmanager
 async def serve(
-    app: web.Application, socket_path: Path, host: str = LOOPBACK, ports: Sequence[int] = ()
+    app: web.Application,
+    socket_path: Path,
+    host: str = LOOPBACK,
+    ports: Sequence[int] = (),
+    opened: Callable[[str, int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Addresses]:
     """Serve an application as long as the block lasts; its clients get the last events.
 
     socket_path: of the Unix socket, in a folder that is the user's alone; made where it is missing.
-    ports: the first free one is taken, 0 stands for any; none: no TCP. Raises PipelineError where
-    the server cannot listen.
+    ports: the first free one is taken, 0 stands for any; none: no TCP. opened: is told of a port
+    that is opened later, and its host. Raises PipelineError where the server cannot listen.
     """
     loop = asyncio.get_running_loop()
     # A client that goes away takes its waiting request with it; commands are shielded from that.
@@ -108,14 +117,20 @@ async def serve(
         stack.push_async_callback(runner.cleanup)
         assert runner.server is not None
         connect = partial(Connection, runner.server, loop, app[_LIMITS].connections)
-        on_socket = await _listen_on_socket(partial(connect, set()), socket_path)
+        on_socket = await _listen_on_socket(partial(connect, Neighbours()), socket_path)
         stack.callback(socket_path.unlink, missing_ok=True)
         stack.callback(on_socket.close)
-        port = None
-        if ports:
-            on_port = await _listen_on_port(partial(connect, set()), host, ports)
+        over_tcp = partial(connect, Neighbours())
+
+        async def listen(host: str, ports: Sequence[int]) -> int:
+            on_port = await _listen_on_port(over_tcp, host, ports)
             stack.callback(on_port.close)
-            port = on_port.sockets[0].getsockname()[1]
+            port: int = on_port.sockets[0].getsockname()[1]
+            return port
+
+        app[_PORTS].serve_with(listen, None)
+        port = await app[_PORTS].open(host, ports) if ports else None
+        app[_PORTS].serve_with(listen, opened)
         try:
             yield Addresses(socket_path, host, port)
         finally:  # also where the engine broke: its last events say so
@@ -141,7 +156,9 @@ async def _listen_on_socket(factory: Callable[[], Connection], path: Path) -> as
                 "Let XDG_RUNTIME_DIR name a folder with a shorter path.",
             )
         # A socket that a killed engine left behind is replaced.
-        server = await asyncio.get_running_loop().create_unix_server(factory, path)
+        server = await asyncio.get_running_loop().create_unix_server(
+            factory, path, backlog=_WAITING
+        )
         path.chmod(0o600)
     except OSError as error:
         raise PipelineError(
@@ -157,7 +174,9 @@ async def _listen_on_port(
 ) -> asyncio.Server:
     for port in ports:
         try:
-            return await asyncio.get_running_loop().create_server(factory, host, port)
+            return await asyncio.get_running_loop().create_server(
+                factory, host, port, backlog=_WAITING
+            )
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise PipelineError(

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.typedefs import Handler
 from aiohttp.web_request import BaseRequest
 
 from viewer.refusals import Refused, in_our_words, our_fault
@@ -17,6 +18,26 @@ _log = logging.getLogger(__name__)
 # How long an idle connection, or one that does not get to the end of its headers, is kept.
 _IDLE_S = 75.0
 _LINGERING_S = 5.0
+
+
+class Neighbours:
+    """The connections at one kind of address, the oldest first."""
+
+    def __init__(self) -> None:
+        self._open: dict[Connection, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, connection: Connection) -> None:
+        self._open[connection] = None
+
+    def discard(self, connection: Connection) -> None:
+        self._open.pop(connection, None)
+
+    def oldest_stranger(self) -> Connection | None:
+        """The oldest one that has not shown yet that it may be here."""
+        return next((known for known in self._open if not known.is_known), None)
 
 
 class Connection(web.RequestHandler):
@@ -30,7 +51,7 @@ class Connection(web.RequestHandler):
         server: web.Server,
         loop: asyncio.AbstractEventLoop,
         most: int,
-        neighbours: set[Connection],
+        neighbours: Neighbours,
     ) -> None:
         super().__init__(
             server,
@@ -42,17 +63,26 @@ class Connection(web.RequestHandler):
         )
         self._most = most
         self._neighbours = neighbours
+        self.is_known = False
+        """Whether a request of it has passed the guard."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; or hang up, where `most` are open at the same address already.
-
-        Each open one costs a descriptor, and the engine needs those for files.
+        """Begin. Where `most` are open at the same kind of address already, one has to go, for each
+        costs a descriptor, and the engine needs those for files: the oldest that has not shown a
+        token, so that nobody is kept out by those who have none; else this one.
         """
         super().connection_made(transport)
         self._neighbours.add(self)
-        if len(self._neighbours) > self._most and isinstance(transport, asyncio.Transport):
-            transport.write(_crowded())
-            transport.close()
+        if len(self._neighbours) > self._most:
+            leaving = self._neighbours.oldest_stranger() or self
+            leaving.turn_away()
+
+    def turn_away(self) -> None:
+        """Say that there are too many, and hang up."""
+        self._neighbours.discard(self)
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.write(_crowded())
+            self.transport.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
@@ -86,6 +116,14 @@ class Connection(web.RequestHandler):
         if isinstance(resp, web.HTTPException):
             resp = in_our_words(resp, request.method, request.path).response()
         return await super().finish_response(request, resp, start_time)
+
+
+@web.middleware
+async def note_known(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Middleware behind the guard: who has come so far is no stranger."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.is_known = True
+    return await handler(request)
 
 
 def _not_http(error: Any) -> Refused:

@@ -15,8 +15,9 @@ class Limits:
     lookers: sockets for frames, open at a time. look_bytes, looks_per_s, looks_at_once: of the
     messages that each of them sends; more are read later. connections: open at a time, over the
     socket and over TCP each. commands_per_s, commands_at_once: of one kind of client, on average
-    and in a burst. silence_s: a client that takes nothing for so long is dropped. tick_s: between
-    two ticks. heartbeat_s: between two pings.
+    and in a burst. guesses_per_s, guesses_at_once: of wrong tokens, of all clients together.
+    silence_s: a client that takes nothing for so long is dropped. tick_s: between two ticks.
+    heartbeat_s: between two pings.
     """
 
     body_bytes: int = 1 << 20
@@ -31,6 +32,8 @@ class Limits:
     connections: int = 128
     commands_per_s: float = 20.0
     commands_at_once: int = 40
+    guesses_per_s: float = 2.0
+    guesses_at_once: int = 100
     silence_s: float = 30.0
     tick_s: float = 5.0
     heartbeat_s: float = 20.0

@@ -12,11 +12,13 @@ import re
 import socket
 import struct
 from asyncio import BaseTransport
+from collections.abc import Container
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from viewer.access import Access, Caller
+from viewer.limits import Limits, TokenBucket
 from viewer.refusals import Refused
 
 HEADERS = {
@@ -35,16 +37,18 @@ _TARGET = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?(?:\?.*)?")
 _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
-def guard(access: Access) -> Middleware:
-    """The middleware that lets nobody pass who may not."""
+def guard(access: Access, limits: Limits, names: Container[str] = ()) -> Middleware:
+    """The middleware that lets nobody pass who may not. names: see `Access.knows_host`; there may
+    be more of them later."""
     user = _name_of(os.geteuid())
+    guesses = TokenBucket(limits.guesses_per_s, limits.guesses_at_once)
 
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         _check_target(request)
-        _check_host(request, access)
+        _check_host(request, access, names)
         _check_origin(request)
-        request[_CALLER] = _identify(request, access, user)
+        request[_CALLER] = _identify(request, access, user, guesses)
         return await handler(request)
 
     return checked
@@ -77,16 +81,25 @@ def _check_target(request: web.Request) -> None:
         raise Refused(400, "Not an address", "The path has characters or parts that none here has.")
 
 
-def _check_host(request: web.Request, access: Access) -> None:
+def _check_host(request: web.Request, access: Access, names: Container[str]) -> None:
     # A page from elsewhere can make its own name point to 127.0.0.1, but not change this header.
+    # The number at which the connection came in is no name that a page could have.
     hosts = request.headers.getall("Host", [])
-    if len(hosts) != 1 or not access.knows_host(hosts[0]):
+    if len(hosts) != 1 or not (
+        access.knows_host(hosts[0], names) or access.knows_host(hosts[0], _own_address(request))
+    ):
         raise Refused(
             403,
             "Foreign Host",
             "The Host header does not name this machine.",
             "Use http://127.0.0.1:PORT/, on your side of the tunnel too.",
         )
+
+
+def _own_address(request: web.Request) -> tuple[str, ...]:
+    """The address at this end of a TCP connection."""
+    name = request.transport and request.transport.get_extra_info("sockname")
+    return (str(name[0]).removeprefix("::ffff:"),) if isinstance(name, tuple) else ()
 
 
 def _check_origin(request: web.Request) -> None:
@@ -110,7 +123,7 @@ def _check_origin(request: web.Request) -> None:
             )
 
 
-def _identify(request: web.Request, access: Access, user: str) -> Caller:
+def _identify(request: web.Request, access: Access, user: str, guesses: TokenBucket) -> Caller:
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the client has gone")
@@ -118,10 +131,17 @@ def _identify(request: web.Request, access: Access, user: str) -> Caller:
     if uid is not None:
         if uid not in (0, os.geteuid()):
             raise Refused(403, "Another user", "This socket is for the user who started the run.")
-        return Caller(f"terminal of {'root' if uid == 0 else user}", "control")
+        return Caller(f"terminal of {'root' if uid == 0 else user}", "control", is_at_socket=True)
     token, by = _token_of(request, access)
     role = access.role_of(token)
     if role is None:
+        if token and not guesses.take():  # who has the right one is let in all the same
+            raise Refused(
+                429,
+                "Too many wrong tokens",
+                "Somebody tries one after the other.",
+                headers={"Retry-After": "1", "Connection": "close"},
+            )
         raise Refused(
             401,
             "No valid token",

@@ -15,6 +15,10 @@ from pipeline.scene_answer import SceneAnswer
 from pipeline.view_requests import FrameAsk, FrameHeader
 
 PROTOCOL = 1
+FIRST_PORT = 8123
+"""Where a server listens that may choose its port: the first free one from here on."""
+
+PORTS_TRIED = 100
 
 
 class Message(BaseModel):
@@ -225,6 +229,23 @@ class MetricAnswer(Message):
     buckets: tuple[Bucket, ...]
 
 
+class OpenPort(Message):
+    """To `POST /api/port`, at the Unix socket only: listen on TCP too.
+
+    host: the address to listen on. port: null for the first free one.
+    """
+
+    host: str = Field(default="127.0.0.1", min_length=1, max_length=255)
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+
+class PortAnswer(Message):
+    """Where the server listens."""
+
+    host: str
+    port: int
+
+
 class Hello(Message):
     """First message of the stream."""
 
@@ -266,7 +287,7 @@ class Told(Message):
 MESSAGES: tuple[type[BaseModel], ...] = (
     Pause, Resume, Stop, SaveCheckpoint, Retry, RunUntil, SetParameters, Answer, RunView,
     EventsAnswer, ConfigAnswer, LogAnswer, MetricAnswer, SceneAnswer, Hello, EventBatch, Tick, Ask,
-    Told, FrameAsk, FrameHeader,
+    Told, OpenPort, PortAnswer, FrameAsk, FrameHeader,
 )  # fmt: skip
 
 
