@@ -119,6 +119,11 @@ class LongList(ScrollView, can_focus=True):
         strip = Strip(text.render(self.app.console))
         return strip.apply_style(self.rich_style).adjust_cell_length(width, self.rich_style)
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """Its bar does not know of what was scrolled before it was there."""
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def on_resize(self) -> None:
         """The same lines in another room."""
         self.virtual_size = Size(self.size.width, self._count + self.HEADER)

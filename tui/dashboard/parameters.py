@@ -250,7 +250,7 @@ class ParametersScreen(ChangingScreen):
         return self.drafts.effect(model.stages, typed).in_words()
 
     def _show_rows(self, model: Model) -> None:
-        drafts, choosing, width = self.drafts, self._choosing, self.table.size.width
+        drafts, choosing, width = self.drafts, self._choosing, self.table.columns
         stages = tuple((stage.name, model.state_of(stage)) for stage in model.stages)
         wrong = self._editing, self._message
         key = (drafts.looks, repr(drafts.values), stages, width, wrong, choosing.only,

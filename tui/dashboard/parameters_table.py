@@ -78,9 +78,14 @@ class ParametersTable(ScrollView, can_focus=True):
             # Later, because there is nothing to scroll before.
             self.call_after_refresh(self._reveal, at_top=cursor < 0)
 
+    @property
+    def columns(self) -> int:
+        """The cells of a line."""
+        return self.scrollable_content_region.width
+
     def render_line(self, y: int) -> Strip:
         """A line of what is seen."""
-        width, at = self.size.width, y + self.scroll_offset.y
+        width, at = self.columns, y + self.scroll_offset.y
         if at >= len(self._rows):
             return Strip.blank(width, self.rich_style)
         row = self._rows[at]
@@ -136,6 +141,11 @@ class ParametersTable(ScrollView, can_focus=True):
                 self.post_message(self.Chosen())
             self._go(at)
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """Its bar does not know of what was scrolled before it was there."""
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def on_resize(self) -> None:
         """Keep the cursor in sight."""
         self.virtual_size = Size(self.size.width, len(self._rows))
@@ -171,11 +181,11 @@ class ParametersTable(ScrollView, can_focus=True):
             while above > 0 and self._rows[above].name:
                 above -= 1
             above = max(above, self.cursor - height + 1)
-            self.scroll_to(y=above, animate=False, immediate=True)
+            self.scroll_to(y=above, animate=False, immediate=True, force=True)
         elif above < top:
-            self.scroll_to(y=above, animate=False, immediate=True)
+            self.scroll_to(y=above, animate=False, immediate=True, force=True)
         elif self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
+            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True, force=True)
 
 
 def _differ(old: Text, new: Text) -> bool:
