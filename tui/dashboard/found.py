@@ -52,7 +52,7 @@ class Found:
             f"{self.photographs} photographs",
             f"sizes: {sizes}{more}" if sizes else "",
             f"cameras: {cameras}" if cameras else "",
-            f"cameras and points in about {about}; then the radiance field",
+            f"cameras and points in about {about}, then radiance",
         ]
         return [line for line in lines if line]
 

@@ -68,6 +68,6 @@ class HelpScreen(DashboardScreen):
             words = wrap(key.help + (" Off: --readonly." if off else ""), room)
             for number, part in enumerate(words):
                 shown = "" if number else f"  {key.all_shown}"
-                line = Text(f"{shown:<{_KEY_CELLS}}", style="dim" if off else "cyan")
-                lines.append(line.append(part, style="dim" if off else "not dim"))
+                line = Text.assemble((f"{shown:<{_KEY_CELLS}}", "dim" if off else "cyan"))
+                lines.append(line.append(part, style="dim" if off else ""))
         return Text("\n").join(lines)

@@ -18,11 +18,11 @@ from tui.words import one_line
 MOST_NAME = 300
 _SIGNS = {
     "waiting": "·", "started": "▶", "done": "✓", "skipped": "≡", "stale": "~", "stopped": "■",
-    "failed": "✗", "paused": "‖", "stopping": "■",
+    "failed": "✗", "paused": "‖", "stopping": "■", "interrupted": "■",
 }  # fmt: skip
 _ASCII_SIGNS = {
     "waiting": ".", "started": ">", "done": "+", "skipped": "=", "stale": "~", "stopped": "#",
-    "failed": "X", "paused": "|", "stopping": "#",
+    "failed": "X", "paused": "|", "stopping": "#", "interrupted": "#",
 }  # fmt: skip
 STATE_STYLES = {
     "started": "bold", "done": "green", "skipped": "dim", "stale": "yellow", "stopped": "yellow",

@@ -149,7 +149,9 @@ class OpeningApp(App[Choice]):
         self._runs = [status.root for status in stati]
         count = len(stati)
         self.query_one("#runs-title", Line).show(
-            "Runs: Enter opens one" if count else "No runs yet: choose photographs (Tab)"
+            "Runs: Enter opens one, Tab goes to the folders"
+            if count
+            else "No runs yet: choose photographs (Tab)"
         )
         runs = self.query_one("#runs", OptionList)
         runs.add_options(Option(self._row(status)) for status in stati)

@@ -181,5 +181,8 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
             return Text("No viewer: start the run with --port N to look at it in a browser.", "dim")
         text = Text("Viewer  ", style="dim")
         text.append(line, style="bold")
-        text.append(f"  http://127.0.0.1:{model.viewer.port}/  y copies the line, u the URL", "dim")
+        room = self.size.width - text.cell_len
+        keys = "  y copies the line, u the URL"
+        told = (f"  http://127.0.0.1:{model.viewer.port}/{keys}", keys, "  y, u copy", "")
+        text.append(next(words for words in told if len(words) <= room or not words), "dim")
         return text

@@ -93,7 +93,8 @@ def stage_text(model: Model, stage: StageView, look: Look, width: int, is_last: 
         seconds = f"{stage.seconds:.1f} s" if stage.seconds < 60 else ""
         text.append(seconds or duration_in_words(stage.seconds), style="dim")
     if stage.warnings:
-        text.append(f"  {stage.warnings} warnings", style="yellow")
+        plural = "s" * (stage.warnings > 1)
+        text.append(f"  {stage.warnings} warning{plural}", style="yellow")
     if is_last:
         text.append("  last", style="bold")
     if stage.why and stage.state != "started":

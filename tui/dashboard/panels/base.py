@@ -133,7 +133,7 @@ class Panel(Horizontal):
 def _title(title: str, metric: Series | None) -> str:
     if metric is None:
         return title
-    unit = f" {metric.unit}" if metric.unit else ""
+    unit = f" {metric.unit}" if metric.unit not in ("", "1/s") else ""
     return f"{title} {number(metric.last)}{unit}"
 
 

@@ -29,7 +29,7 @@ class RadiancePanel(Panel):
         self.column(0).show(self._figures(model, stage))
         names = ("psnr", "loss", "pose_change_deg", "rays_per_s", "alpha")
         metrics = [(name, model.metric(_STAGE, name)) for name in names]
-        titles = {"psnr": "PSNR", "pose_change_deg": "pose change", "rays_per_s": "rays"}
+        titles = {"psnr": "PSNR", "pose_change_deg": "pose change", "rays_per_s": "rays/s"}
         marks = [mark.step for mark in model.marks_of(_STAGE)]
         until = stage.total if stage.unit == "steps" else None
         titled = [(titles.get(name, name), metric) for name, metric in metrics]
