@@ -1,7 +1,7 @@
 """The keys of a screen at its foot, in one widget.
 
-Textual's own footer has a widget for each key and makes them all anew whenever the focus moves: that
-was most of what opening a screen cost, and keys had to wait for it.
+Textual's own footer has a widget for each key and makes them all anew whenever the focus moves:
+that was most of what opening a screen cost, and keys had to wait for it.
 """
 
 from __future__ import annotations
