@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.state import read_view
 from tests.bench.bench_engine import DESK, cpu_s_of
 from tests.bench.dashboard_keys import print_keys
 from tests.engine_runs import BARFIELD, Host, own_host, progress_of, state_of, until
@@ -81,9 +82,14 @@ def until_at(run: Path, stage: str) -> None:
     until(lambda: progress_of(run, stage) > 0, MOST_STAGE_S, every_s=0.2)
 
 
-def until_at_rest(run: Path) -> None:
-    """Wait until no engine works on a run."""
-    until(lambda: state_of(run) is None, MOST_STAGE_S, every_s=0.2)
+def until_done(run: Path) -> None:
+    """Wait until a run has come to its end."""
+
+    def done() -> bool:
+        view = state_of(run) or read_view(run)
+        return view is not None and view.state == "done"
+
+    until(done, MOST_STAGE_S, every_s=0.2)
 
 
 def print_watch() -> bool:
@@ -104,16 +110,16 @@ def print_watch() -> bool:
         )
         return seen.keeps(size)
 
-    with own_host() as host, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, own_host() as host:
         run = Path(folder) / "desk"
         ordered(host, "run", str(DESK), "--out", str(run), "--until", "mapping", "--detach")
         for number, size in enumerate(SIZES):
             if number:
-                until_at_rest(run)
+                until_done(run)
                 ordered(host, "retry", str(run), "--from", "mapping", "--yes", "--detach")
             until_at(run, "mapping")
             kept &= row("mapping", size, look_at(run, "mapping", size))
-        until_at_rest(run)
+        until_done(run)
         ordered(host, "run-until", str(run), "radiance", "--detach")
         until_at(run, "radiance")
         for size in SIZES:
@@ -125,7 +131,7 @@ def print_watch() -> bool:
 def print_visit() -> bool:
     """Go through a run of the sample scene in a terminal, and print what each step took."""
     shell: AbstractContextManager[Any]
-    with own_host(), tempfile.TemporaryDirectory(prefix="bf-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bf-") as folder, own_host():
         if has_tmux():
             shell = tmux_shell(Path(folder), SIZES[0], os.environ)
         else:
