@@ -13,11 +13,13 @@ from pydantic import JsonValue
 from pipeline.errors import PipelineError
 from pipeline.events import Metric, Preview, Progress, Record, Warned
 from pipeline.geometry.poses import Pose
+from pipeline.live_scenes import LiveScene, SceneBook
 from pipeline.radiance.evaluation import Evaluation, Reference, Trained, evaluate, poses_of
 from pipeline.radiance.novel_views import NovelViews
 from pipeline.radiance.pictures import jpeg
 from pipeline.radiance.previews import PreviewTimes, render_small
 from pipeline.radiance.problem import Problem
+from pipeline.radiance.snapshots import CameraSnapshots
 from pipeline.radiance.training import Figures, Trainer
 from pipeline.radiance.view_fitting import FittedView, Fitting
 from pipeline.radiance.view_service import ViewService
@@ -33,10 +35,16 @@ class Course:
     """One training from its start, or from its checkpoint, to its end."""
 
     def __init__(
-        self, problem: Problem, config: RadianceConfig, control: Control, device: torch.device
+        self,
+        problem: Problem,
+        config: RadianceConfig,
+        control: Control,
+        device: torch.device,
+        snapshots: CameraSnapshots,
     ) -> None:
         """Goes on from the stage's checkpoint, if there is one that fits. Raises PipelineError
         where there is nothing to learn."""
+        self._snapshots = snapshots
         self._problem = problem
         self._config = config
         self._control = control
@@ -49,7 +57,7 @@ class Course:
     def train(self) -> Generator[Record, None, None]:
         """Take the steps that are left; tells how it goes."""
         trainer, control = self.trainer, self._control
-        previews = PreviewTimes(time.monotonic())
+        previews, scenes = PreviewTimes(time.monotonic()), SceneBook(control)
         told = trainer.figures
         yield from self._warnings()  # a training that was over already takes no step
         yield Metric("bands", trainer.model.bands, trainer.step_number)
@@ -64,6 +72,8 @@ class Course:
                 yield from self._preview()
                 previews.made(began, time.monotonic())
             if control.due():
+                if trainer.settings.refine_poses:
+                    yield from scenes.draw(trainer.step_number, self._seen)
                 yield Progress(trainer.step_number, trainer.steps, "steps", "training")
                 yield from _metrics(told := figures)
         yield Progress(trainer.step_number, trainer.steps, "steps")
@@ -166,6 +176,9 @@ class Course:
         if control.checkpoint_due():
             control.save_checkpoint(trainer.checkpoint(), trainer.step_number)
         control.poll()
+
+    def _seen(self) -> LiveScene:
+        return self._snapshots.of_cameras(self.trainer.model.cameras)
 
     def _preview(self) -> Iterator[Record]:
         trainer = self.trainer

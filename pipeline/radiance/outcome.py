@@ -29,6 +29,7 @@ from pipeline.radiance.refined import LearnedCameras, refined_model, with_images
 from pipeline.radiance.rescue import MOST_WORSE_DB, Rescued, missing_views, neighbours, rescue
 from pipeline.radiance.scene import NoScene, Scene, mapped_scene, read_view, unposed_scene
 from pipeline.radiance.settings import view_size_px
+from pipeline.radiance.snapshots import CameraSnapshots
 from pipeline.radiance.track_geometry import Observations
 from pipeline.radiance.verdict import CameraSet, CameraVerdict, judge
 from pipeline.radiance_config import RadianceConfig
@@ -47,7 +48,7 @@ def mapped_products(
     if isinstance(scene, NoScene):
         return (yield from _untrained(scene))
     assert scene.model is not None, "a mapped scene has a model"
-    course = Course(scene.problem, config, control, device)
+    course = Course(scene.problem, config, control, device, _snapshots(photos, scene))
     yield from course.train()
     yield _judging(scene)
     evaluation = course.evaluate()
@@ -82,7 +83,7 @@ def unposed_products(
     scene = yield from unposed_scene(photos, config, size_px, control)
     if isinstance(scene, NoScene):
         return (yield from _untrained(scene))
-    course = Course(scene.problem, config, control, device)
+    course = Course(scene.problem, config, control, device, _snapshots(photos, scene))
     yield from course.train()
     yield _judging(scene)
     poses = course.trained().poses
@@ -105,6 +106,11 @@ def _prepare(config: RadianceConfig, control: Control) -> tuple[torch.device, in
     torch.set_num_threads(control.workers)
     device = choose_device(config.device)
     return device, view_size_px(config, device)
+
+
+def _snapshots(photos: PhotoIndex, scene: Scene) -> CameraSnapshots:
+    numbers = {photo.name: i for i, photo in enumerate(photos.photos)}
+    return CameraSnapshots(scene.problem, numbers)
 
 
 def _untrained(scene: NoScene) -> Generator[Record, None, Products]:
