@@ -197,6 +197,7 @@ async def on_the_log(keys: Keyboard) -> None:
 async def on_the_report(keys: Keyboard) -> None:
     """Scrolled."""
     scroll = keys.app.screen.query_one("VerticalScroll")
+    await until(keys.pilot, lambda: scroll.max_scroll_y > 0)  # it is laid out with what it holds
     await keys.moves(lambda: scroll.scroll_offset.y)
 
 
