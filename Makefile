@@ -11,7 +11,10 @@ WEB := viewer/web
 WEB_BUILT := $(WEB)/dist/fingerprint
 WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/*.json $(WEB)/*.mjs -type f)
 
-.PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar clean
+# viser and the dashboard want other versions of rich.
+PEER := .venv-viser
+
+.PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar bench-viewer clean
 
 demo: install
 	$(BIN)/barfield demo --headless
@@ -60,8 +63,13 @@ bench-cluster: install-dev
 bench-planar: install-dev
 	$(BIN)/python -m tests.bench.bench_planar
 
+bench-viewer: install-dev
+	test -x $(PEER)/bin/python || $(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip --disable-pip-version-check install -q viser==1.1.1
+	$(BIN)/python -m tests.bench.bench_viewer --peer $(PEER)/bin/python
+
 clean:
-	rm -rf $(VENV) build dist $(WEB)/dist $(WEB)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEER) build dist $(WEB)/dist $(WEB)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './runs/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:

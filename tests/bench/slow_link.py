@@ -54,7 +54,8 @@ def slow_link(port: int, mbit_per_s: float, round_trip_s: float) -> Iterator[Lin
 
     async def serve() -> None:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await _carry(link, port, reader, writer)
+            with suppress(asyncio.CancelledError):  # the link ends
+                await _carry(link, port, reader, writer)
 
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
         link.port = server.sockets[0].getsockname()[1]

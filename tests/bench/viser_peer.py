@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -24,14 +25,14 @@ def main(path: str, port: int) -> None:
     cloud = np.load(path)
     server = viser.ViserServer(host="127.0.0.1", port=port)
     server.scene.add_point_cloud("/cloud", cloud["xyz"], cloud["rgb"], point_size=POINT_SIZE)
-
-    @server.on_client_connect
-    def _(client: viser.ClientHandle) -> None:
-        client.camera.position = LOOKS_FROM
-        client.camera.look_at = (0.0, 0.0, 0.0)
-
+    server.on_client_connect(_look)
     print("ready", flush=True)
     threading.Event().wait()
+
+
+def _look(client: Any) -> None:
+    client.camera.position = LOOKS_FROM
+    client.camera.look_at = (0.0, 0.0, 0.0)
 
 
 if __name__ == "__main__":
