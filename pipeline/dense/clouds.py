@@ -1,6 +1,7 @@
 """A sparse model as people look at it: strays marked, normals, the way up, cameras.
 
-open3d looks at the points around each one. Without it the cloud is as it was, and says so.
+open3d looks at the points around each one. Without it the cloud is as it was, and says so. A cloud
+that is too large for a stream becomes an octree, without the strays.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from typing import Any
 import numpy as np
 
 from pipeline.dense.neighbourhoods import Neighbourhoods, look_around
-from pipeline.formats.point_stream import Extent, StreamedCloud, stream_cloud
+from pipeline.formats.point_stream import Extent, StreamedCloud, extent_of, stream_cloud
+from pipeline.formats.potree import write_potree
 from pipeline.geometry.arrays import Float64s, Int64s
 from pipeline.products import NO_POINT, RegisteredImage, SparseModel
 
+MOST_STREAMED = 3_000_000
 _LEAST_AGREEMENT = 0.3  # length of the mean of the cameras' unit y axes
 _COSINE = 0.9  # 25 degrees, between a floor's normal and the cameras' way up
+
+Vector = tuple[float, float, float]
 
 
 def write_cloud(
@@ -37,12 +42,14 @@ def write_cloud(
     points = model.points
     around = look_around(points.xyz_world, _towards_cameras(model), without_open3d)
     up = up_axis(model, around.floor)
-    extent, strays = _write_points(folder, model, around, up)
+    octree = len(points) > MOST_STREAMED
+    write = _write_octree if octree else _write_stream
+    extent, strays = write(folder, model, around, up)
     cameras = cameras_of(model, photo_numbers)
     (folder / "cameras.json").write_text(json.dumps(cameras, allow_nan=False), encoding="ascii")
     return {
-        "format": "points",
-        "count": len(points),
+        "format": "potree" if octree else "points",
+        "count": len(points) - strays if octree else len(points),
         "before": len(points),
         "strays": strays,
         "bounds": extent.bounds,
@@ -133,13 +140,20 @@ def _towards_cameras(model: SparseModel) -> Float64s:
     return towards
 
 
-def _write_points(
-    folder: Path,
-    model: SparseModel,
-    around: Neighbourhoods,
-    up: tuple[float, float, float] | None,
+def _write_octree(
+    folder: Path, model: SparseModel, around: Neighbourhoods, up: Vector | None
 ) -> tuple[Extent, int]:
-    """The points' own files; where they lie, and how many strays there are."""
+    """The points but the strays as an octree; where they lie, and how many strays there are."""
+    kept = ~around.strays
+    xyz = model.points.xyz_world[kept]
+    write_potree(folder, xyz, model.points.rgb[kept])
+    return extent_of(xyz), int(around.strays.sum())
+
+
+def _write_stream(
+    folder: Path, model: SparseModel, around: Neighbourhoods, up: Vector | None
+) -> tuple[Extent, int]:
+    """All points for a stream; where they lie, and how many strays there are."""
     points = model.points
     cloud = StreamedCloud(
         points.xyz_world,

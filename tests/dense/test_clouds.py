@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.dense import clouds
 from pipeline.dense.clouds import cameras_of, up_axis, write_cloud
 from pipeline.dense.neighbourhoods import look_around
 from pipeline.formats.bundle import unpack
@@ -17,6 +18,7 @@ from pipeline.geometry.arrays import Float64s
 from pipeline.geometry.poses import Pose, rotation_from_rotvec
 from pipeline.products import Points, SparseModel
 from tests.dense.models import SPEC, floor_model, model_of
+from tests.formats.octrees import read_octree
 from tests.synthetic import make_world
 
 
@@ -98,6 +100,21 @@ def test_without_open3d_the_cloud_is_there_as_it_was_and_says_so(tmp_path: Path)
         "details.bin",
         "points.bin",
     ]
+
+
+def test_a_cloud_that_is_too_large_for_a_stream_is_an_octree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clouds, "MOST_STREAMED", 2999)
+    model, strays = floor_model()
+    about = write_cloud(tmp_path, model, {}, "it crashed")
+    assert about["format"] == "potree" and about["before"] == len(strays)
+    assert about["count"] == len(strays) - about["strays"] and about["strays"] >= 1
+    told, nodes = read_octree(tmp_path)
+    assert told["points"] == about["count"] == sum(len(node.records) for node in nodes)
+    names = ["cameras.json", "hierarchy.bin", "metadata.json", "octree.bin"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert told["boundingBox"]["min"] == pytest.approx(about["bounds"][0])
 
 
 def test_a_model_without_points(tmp_path: Path) -> None:
