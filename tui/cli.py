@@ -23,6 +23,7 @@ from tui.commands.run import run
 from tui.commands.runs import ls, status
 from tui.commands.set import set_parameters
 from tui.commands.steer import checkpoint, pause, resume, retry, run_until, stop
+from tui.commands.view import view
 from tui.failures import (
     INTERRUPTED,
     INTERRUPTION,
@@ -37,8 +38,8 @@ from tui.failures import (
 )
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    run, attach, ls, status, pause, resume, stop, retry, checkpoint, run_until, set_parameters,
-    log, report, compare, evaluate, bench, render, planar, demo,
+    run, attach, view, ls, status, pause, resume, stop, retry, checkpoint, run_until,
+    set_parameters, log, report, compare, evaluate, bench, render, planar, demo,
 )  # fmt: skip
 _NAMES = {run_until: "run-until", set_parameters: "set", evaluate: "eval"}
 # The base of all errors of usage; Typer has click's or, in later versions, its own.

@@ -23,6 +23,7 @@ from pipeline.engine.messages import (
     LogAnswer,
     Message,
     MetricAnswer,
+    PortAnswer,
     RunView,
 )
 from pipeline.errors import PipelineError
@@ -67,6 +68,11 @@ class EngineClient:
         if status == http.client.CONFLICT:
             return _parsed(Answer, data)
         return _parsed(Answer, _accepted(status, data))
+
+    def open_port(self, host: str, port: int | None) -> PortAnswer:
+        """Have the engine listen on TCP too. port: None for the first free one."""
+        body = json.dumps({"host": host, "port": port})
+        return _parsed(PortAnswer, _accepted(*self._ask("POST", "/api/port", body)))
 
     def config(self) -> ConfigAnswer:
         """The current configuration."""

@@ -11,13 +11,14 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import secrets
 import signal
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ from pydantic import ValidationError
 
 from pipeline.engine import preparing, runtime
 from pipeline.engine.audience import Audience, Patience
+from pipeline.engine.interface import Engine
 from pipeline.engine.journal import Journal, JournalIdentity
 from pipeline.engine.parameters import Parameters
 from pipeline.engine.service import Service
@@ -47,6 +49,7 @@ from pipeline.request import RunRequest
 from pipeline.run_directory import RunDirectory
 from pipeline.stages import VIEWED_STAGE
 from pipeline.version import VERSION
+from tui.view_engine import look_on
 from viewer.access import Access
 
 SECONDS_FOR_ORPHANS = 20.0  # an old engine's worker may still be saving its checkpoint
@@ -66,9 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handshake = _Handshake(options.ready_fd)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the end of a terminal is not the end of a run
     _load_server()
+    _allow_descriptors()
     try:
         request = RunRequest.model_validate(json.load(sys.stdin.buffer))
         _check_addresses(request.out, options.port)
+        if options.view:
+            serving = partial(_served, port=options.port, only_view=True)
+            asyncio.run(look_on(request, serving, WORKER_COMMAND, handshake.ready))
+            return 0
         with RunDirectory(request.out, VERSION, wait_s=SECONDS_FOR_ORPHANS) as directory:
             _log_into(directory.root / LOG)
             asyncio.run(_engine(directory, request, options, handshake))
@@ -122,13 +130,21 @@ def _end_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _allow_descriptors() -> None:
+    """As many open files as the system lets this user have: each client is one, and must not take
+    those of the run."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # then it is as it was
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _check_addresses(root: Path, port: int | None) -> None:
     """See that the engine can be reached, before anything is done to the run directory.
 
     Raises PipelineError where it could not listen.
     """
     runtime.socket_path(root)
-    if port is None:
+    if not port:
         return
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
@@ -207,18 +223,30 @@ async def _engine(
 @asynccontextmanager
 async def _served(
     root: Path,
-    service: Service,
+    service: Engine,
     identity: JournalIdentity,
     process: ProcessIdentity,
     port: int | None,
+    only_view: bool = False,
 ) -> AsyncIterator[runtime.EngineFile]:
-    """Listen for clients, and let them find the engine, as long as the block lasts."""
+    """Listen for clients, and let them find the engine, as long as the block lasts.
+
+    port: on 127.0.0.1; 0: the first free one, None: none before somebody asks for it.
+    """
     from viewer.app import create_app, serve
+    from viewer.ports import REACHED_AT_LOOPBACK, free_ports
 
     access = Access.fresh(identity.engine)
-    ports = () if port is None else (port,)
+    ports = () if port is None else (port,) if port else free_ports()
     app = create_app(service, access, root=root)
-    async with serve(app, runtime.socket_path(root), ports=ports) as where:
+    published: list[runtime.EngineFile] = []
+
+    async def opened(host: str, port: int) -> None:
+        if published[0].port is None and host in REACHED_AT_LOOPBACK:
+            published[0] = published[0].model_copy(update={"port": port})
+            await asyncio.to_thread(runtime.publish, published[0])
+
+    async with serve(app, runtime.socket_path(root), ports=ports, opened=opened) as where:
         file = runtime.EngineFile(
             identity=process,
             engine=identity.engine,
@@ -230,9 +258,11 @@ async def _served(
             view_token=access.view_token,
             version=VERSION,
             started=identity.started,
+            only_view=only_view,
         )
+        published.append(file)
         runtime.publish(file)
-        publishing = asyncio.create_task(_publish_again(file))
+        publishing = asyncio.create_task(_publish_again(published))
         try:
             yield file
         finally:
@@ -258,12 +288,12 @@ async def _give_up_without(directory: RunDirectory, supervisor: Supervisor) -> N
     supervisor.give_up(why, "A run that was moved goes on with `barfield run PHOTOS --out RUN`.")
 
 
-async def _publish_again(file: runtime.EngineFile) -> None:
+async def _publish_again(published: Sequence[runtime.EngineFile]) -> None:
     """Some systems clear old files out of the runtime folder."""
     while True:
         await asyncio.sleep(SECONDS_BETWEEN_PUBLISHING)
         try:
-            await asyncio.to_thread(runtime.publish, file)
+            await asyncio.to_thread(runtime.publish, published[0])
         except (PipelineError, OSError) as error:  # the next time there may be room again
             _log.warning("commands may not find this engine: %s", error)
 
@@ -332,6 +362,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tui.engine_process")
     parser.add_argument("--ready-fd", type=int, required=True)
     parser.add_argument("--port", type=int)
+    parser.add_argument("--view", action="store_true", help="show the run, and run nothing")
     parser.add_argument("--tied", type=int, metavar="PID", help="of the process to end with")
     parser.add_argument("--patience-s", type=float, default=Patience().failed_s)
     return parser.parse_args(arguments)

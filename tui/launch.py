@@ -36,20 +36,24 @@ class Started:
     process: subprocess.Popen[bytes]
 
 
-def start_engine(request: RunRequest, *, tied: bool = False, port: int | None) -> Started:
+def start_engine(
+    request: RunRequest, *, tied: bool = False, port: int | None, only_view: bool = False
+) -> Started:
     """Start the engine of a run and wait until it listens.
 
     It outlives the terminal and its session. tied: it does not outlive this process, whose main
     thread this has to be, and stays in its session, in a process group of its own, so that Ctrl-C
-    reaches only this process. port: where it is to listen on 127.0.0.1, None for nowhere. Raises
-    PipelineError with what the engine has against it, or where another engine is at work on the
-    run.
+    reaches only this process. port: where it is to listen on 127.0.0.1, 0 for the first free one,
+    None for nowhere. only_view: it shows the run, and runs nothing. Raises PipelineError with what
+    the engine has against it, or where another engine is at work on the run.
     """
     make_room(request.out)
     heard, ready = os.pipe()
     extra = [] if port is None else ["--port", str(port)]
     if tied:
         extra += ["--tied", str(os.getpid())]
+    if only_view:
+        extra.append("--view")
     # Only the words of an interpreter that does not come far enough to open the engine's log.
     with os.fdopen(heard, "rb") as answer, tempfile.TemporaryFile() as words:
         try:

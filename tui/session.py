@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.engine.runtime import EngineFile
 from pipeline.errors import PipelineError
 from pipeline.request import RunRequest
 from pipeline.run_directory import read_report
+from tui.address import address_lines, url_of
 from tui.client import EngineClient, EngineGone
 from tui.failures import INTERRUPTION, failure_as_json, mute
 from tui.following import follow, raise_unless_done
@@ -33,7 +35,8 @@ _GREETINGS = {
 
 @dataclass(frozen=True)
 class Manner:
-    """How a run is started and watched. port: of its server on 127.0.0.1, None for none.
+    """How a run is started and watched. port: of its server on 127.0.0.1, FREE_PORT for the first
+    free one, None for none.
 
     dashboard: follow it there instead of in plain lines. pictures: with small ones.
     """
@@ -115,7 +118,7 @@ def _watch(started: Started, manner: Manner) -> RunView:
         try:
             if not manner.as_json:
                 _introduce(engine, manner)
-            elif engine.port is not None:  # stdout is the report's
+            elif manner.port and engine.port is not None:  # stdout is the report's
                 sys.stderr.write(f"Port {engine.port}, its token is in {engine.path}\n")
             with progress_display(sys.stderr if manner.as_json else sys.stdout) as display:
                 view = follow(engine, display)
@@ -134,17 +137,13 @@ def _watch(started: Started, manner: Manner) -> RunView:
 def _introduce(engine: EngineFile, manner: Manner) -> None:
     """Say which run was started, and how to come back to it."""
     if manner.as_json:
-        print(json.dumps(_address(engine), indent=1))
+        print(json.dumps(address_as_json(engine), indent=1))
         return
     name = one_line(engine.run, _LONGEST_NAME)
     greeting = _GREETINGS[manner.attachment].format(run=name)
     print(f"Run {name}, process {engine.identity.pid}. {greeting}", flush=True)
-    if engine.port is None:
-        return
-    if sys.stdout.isatty():
-        print(_url(engine), flush=True)
-    else:  # logs of batch systems are often open to others, and who has the token may steer
-        print(f"http://127.0.0.1:{engine.port}/, its token is in {engine.path}", flush=True)
+    for line in address_lines(engine, os.environ):
+        print(line, flush=True)
 
 
 def _stop(client: EngineClient) -> None:
@@ -156,7 +155,8 @@ def _stop(client: EngineClient) -> None:
         sys.stderr.write(f"{error.title}: {error.message}\n")
 
 
-def _address(engine: EngineFile) -> dict[str, Any]:
+def address_as_json(engine: EngineFile) -> dict[str, Any]:
+    """How scripts reach an engine."""
     return {
         "run": engine.run,
         "root": str(engine.root),
@@ -165,9 +165,5 @@ def _address(engine: EngineFile) -> dict[str, Any]:
         "host": engine.identity.host,
         "socket": str(engine.socket),
         "port": engine.port,
-        "url": None if engine.port is None else _url(engine),
+        "url": None if engine.port is None else url_of(engine.port, engine.token),
     }
-
-
-def _url(engine: EngineFile) -> str:
-    return f"http://127.0.0.1:{engine.port}/?token={engine.token}"

@@ -21,7 +21,8 @@ from viewer.security import caller_of
 from viewer.writing import as_json
 
 LOOPBACK = "127.0.0.1"  # not "localhost", which may mean ::1 to the other side
-EVERYWHERE = ("0.0.0.0", "::", "")
+EVERYWHERE = ("0.0.0.0", "::")
+REACHED_AT_LOOPBACK = (LOOPBACK, *EVERYWHERE)
 Listen = Callable[[str, Sequence[int]], Awaitable[int]]
 """Listens on a host, on the first free one of some ports; the port."""
 

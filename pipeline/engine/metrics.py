@@ -64,14 +64,16 @@ class MetricStore:
         self._lost = 0
         self.damages: list[str] = []
 
-    def open(self) -> None:
-        """Find the metrics that are there, and put aside what is none. Raises OSError where they
-        cannot be read."""
+    def open(self, *, mends: bool = True) -> None:
+        """Find the metrics that are there, and put aside what is none. mends: else that stays, and
+        is passed over. Raises OSError where they cannot be read."""
         for path in sorted(self._folder.glob("*.f64")):
             with path.open("rb") as file:
                 try:
                     stage, name, unit = read_header(file)
                 except (ValueError, KeyError, TypeError):
+                    if not mends:
+                        continue
                     aside = path.replace(path.with_name(f"{path.name}.damaged"))
                     self.damages.append(f"{METRICS}/{path.name}: now {aside.name}, begins anew")
                     continue

@@ -118,18 +118,28 @@ class Parameters:
 
     def answer(self) -> ConfigAnswer:
         """All parameters with their values, for forms."""
-        views = {
-            name: ParameterView(
-                value=parameter(self._config, name),
-                default=info.default,
-                unit=info.unit,
-                effect=info.effect,
-                applies=info.applies,
-                bounds=dict(info.bounds),
-            )
-            for name, info in parameters().items()
-        }
-        return ConfigAnswer(revision=self.revision, parameters=views)
+        return _answer(self._config, self.revision)
+
+
+def parameters_at_rest(request: RunRequest) -> ConfigAnswer:
+    """All parameters of a run that nobody works on, for who looks at it."""
+    revision = max((change.revision for change in request.changes), default=0)
+    return _answer(changed_config(request.config, _newest(request.changes)), revision)
+
+
+def _answer(config: RunConfig, revision: int) -> ConfigAnswer:
+    views = {
+        name: ParameterView(
+            value=parameter(config, name),
+            default=info.default,
+            unit=info.unit,
+            effect=info.effect,
+            applies=info.applies,
+            bounds=dict(info.bounds),
+        )
+        for name, info in parameters().items()
+    }
+    return ConfigAnswer(revision=revision, parameters=views)
 
 
 def _newest(changes: tuple[Change, ...]) -> dict[str, JsonValue]:

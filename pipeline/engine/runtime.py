@@ -37,7 +37,8 @@ class EngineFile(BaseModel):
 
     engine: its identity in messages. run: the run's name; root: its directory. port: of the server
     on 127.0.0.1, None where it has none. token: lets a client in and steer, view_token only in.
-    started: seconds since the epoch. Fields of a later version are passed over.
+    started: seconds since the epoch. only_view: it shows a run at rest, and runs nothing. Fields of
+    a later version are passed over.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -52,6 +53,7 @@ class EngineFile(BaseModel):
     view_token: str
     version: str
     started: float
+    only_view: bool = False
 
     @property
     def path(self) -> Path:

@@ -16,7 +16,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -144,7 +144,10 @@ class Worker:
     def _serve_views(self) -> Served:
         try:
             place = self._open()
-            with self._output.to(place.workspace.log_path("views")):
+            log = place.workspace.log_path("views")
+            # A run that can only be read can be looked at all the same.
+            writable = os.access(place.workspace.root, os.W_OK)
+            with self._output.to(log) if writable else nullcontext():
                 place.serve_views()
         except PipelineError as error:
             return Served(error=f"{error.message} {error.hint}")

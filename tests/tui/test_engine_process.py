@@ -42,7 +42,7 @@ def test_an_engine_that_cannot_be_published_for_once_is_published_later(
             loop.call_soon_threadsafe(published.set)
 
         monkeypatch.setattr(runtime, "publish", publish)
-        publishing = asyncio.create_task(engine_process._publish_again(file))
+        publishing = asyncio.create_task(engine_process._publish_again([file]))
         async with asyncio.timeout(10):
             await published.wait()
         publishing.cancel()

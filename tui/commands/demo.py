@@ -24,6 +24,7 @@ def demo(
     from pipeline.request import GivenPaths, RunRequest
     from pipeline.run_directory import default_run_directory, read_report
     from pipeline.settings import load_settings
+    from tui.address import FREE_PORT
     from tui.dashboard.start import can_show
     from tui.report_view import show_comparison, show_report
     from tui.session import Manner, run_session
@@ -39,6 +40,8 @@ def demo(
     out = default_run_directory(scene)
     paths = GivenPaths(photos=scene)
     request = RunRequest(paths=paths, out=out.absolute(), config=settings)
-    if run_session(request, Manner(dashboard=can_show() and not headless)):
+    if run_session(
+        request, Manner(port=None if headless else FREE_PORT, dashboard=can_show() and not headless)
+    ):
         show_report(read_report(out), out)
         show_comparison(commands.compare(out, scene))

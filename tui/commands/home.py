@@ -10,6 +10,7 @@ def home() -> None:
     """
     from pipeline.request import GivenPaths, RunRequest
     from pipeline.run_directory import default_run_directory
+    from tui.address import FREE_PORT
     from tui.dashboard.start import choose
     from tui.session import Manner, run_session, watch_in_dashboard
 
@@ -22,4 +23,4 @@ def home() -> None:
         photos = choice.photos.absolute()
         out = default_run_directory(photos).absolute()
         request = RunRequest(paths=GivenPaths(photos=photos), out=out)
-        run_session(request, Manner(dashboard=True))
+        run_session(request, Manner(port=FREE_PORT, dashboard=True))

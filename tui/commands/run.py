@@ -65,11 +65,11 @@ def run(
     no_pictures: NoPictures = False,
     detach: Annotated[bool | None, typer.Option("--detach/--no-detach", help=DETACH)] = None,
     no_viewer: Annotated[
-        bool, typer.Option("--no-viewer", help="Do not serve the browser viewer (later).")
+        bool, typer.Option("--no-viewer", help="Do not serve the browser viewer.")
     ] = False,
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Serve on 127.0.0.1 too, for scripts and the viewer."),
+        typer.Option(min=1, max=65535, help="Of the viewer on 127.0.0.1; usually the first free."),
     ] = None,
     cluster: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Dask scheduler that shares the work.")
@@ -91,10 +91,13 @@ def run(
         overrides["mapping"] = dict(HELD_INTRINSICS)
     unposed = poses == "none"
     check_stage("--until", until, "unposed" if unposed else "mapped")
+    if port is not None and no_viewer:
+        raise WrongUsage("Contradiction", "--port and --no-viewer exclude each other.")
 
     from pipeline.request import RunRequest
     from pipeline.run_directory import default_run_directory
     from pipeline.settings import SettingsError, load_settings
+    from tui.address import FREE_PORT
     from tui.dashboard.start import can_show
     from tui.launch import make_room
     from tui.session import Manner, attachment_of, run_session
@@ -117,6 +120,8 @@ def run(
         cluster=cluster,
     )
     dashboard = can_show() and not (headless or plain or as_json)
+    if port is None and not (headless or no_viewer):
+        port = FREE_PORT
     run_session(
         request, Manner(attachment_of(detach), port, as_json, dashboard, pictures=not no_pictures)
     )

@@ -42,6 +42,9 @@ def stop(run: Run, as_json: AsJson = False) -> None:
     if status.engine is None:
         raise no_engine(status)
     client = EngineClient(status.engine.socket)
+    if status.engine.only_view:
+        tell_answer(client.command({"op": "stop"}), as_json)
+        return
     if status.state in ENDED:
         with suppress(EngineGone):
             client.command({"op": "stop"})  # it only stayed in case somebody wants to try again
@@ -245,9 +248,10 @@ def _go_on(status: RunStatus, assignments: list[str], detach: bool | None, as_js
 
 
 def _start(request: RunRequest, detach: bool | None, as_json: bool) -> None:
+    from tui.address import FREE_PORT
     from tui.session import Manner, attachment_of, run_session
 
-    run_session(request, Manner(attachment_of(detach), as_json=as_json))
+    run_session(request, Manner(attachment_of(detach), FREE_PORT, as_json))
 
 
 def _recorded_request(root: Path) -> RunRequest:
