@@ -4,6 +4,18 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
+// lil-gui's icons are a font inside its style sheet, which the server's policy for fonts refuses; the
+// browser's own fonts have these signs too.
+const withoutFonts = {
+  name: "without fonts",
+  setup({ onLoad }) {
+    onLoad({ filter: /lil-gui[.\w]*\.js$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf-8")).replace(/@font-face\s*\{[^}]*\}/g, ""),
+      loader: "js",
+    }));
+  },
+};
+
 const here = import.meta.dirname ?? new URL(".", import.meta.url).pathname;
 const dist = process.argv[2] ?? join(here, "dist");
 
@@ -16,6 +28,7 @@ const result = await build({
   chunkNames: "[name]-[hash]",
   assetNames: "[name]-[hash]",
   bundle: true,
+  plugins: [withoutFonts],
   splitting: true,
   format: "esm",
   target: "es2022",

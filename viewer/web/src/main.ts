@@ -18,7 +18,8 @@ const PAGES: PageName[] = [
 ];
 const PLANAR: PageName = { id: "planar", label: "Planar" };
 
-if (!address().page || address().page === "scene") prefetchScene();
+// The page has asked for it already, so that it is here before the large part of the code is read.
+const sceneComes = prefetchScene(!address().page || address().page === "scene");
 
 const run = new Run();
 run.stream.connect();
@@ -45,6 +46,7 @@ async function load(id: string): Promise<Page> {
     case "planar":
       return (await import("./pages/planar")).planarPage(run);
     default:
+      await sceneComes;
       try {
         return (await import("./scene/page")).scenePage(run);
       } catch (error) {

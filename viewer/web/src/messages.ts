@@ -22,6 +22,7 @@ export interface StageView {
   warnings: number;
   checkpoint_step: number | null;
   preview: string;
+  scene: string;
 }
 
 export interface MetricView {
@@ -155,6 +156,7 @@ export interface Cloud {
   bounds: [Vector, Vector];
   center: Vector;
   radius: number;
+  note: string;
 }
 
 export interface MeshFile {
@@ -180,6 +182,7 @@ export interface SceneAnswer {
   cameras: { id: string; url: string }[];
   meshes: MeshFile[];
   preparing: { name: string; why: string }[];
+  troubles: string[];
   field: { step: number | null; state: "none" | "training" | "trained"; why: string };
   live: LiveScene | null;
 }
@@ -213,8 +216,8 @@ export interface CamerasFile {
 export interface Photograph {
   index: number;
   name: string;
-  width: number;
-  height: number;
+  width: number | null;
+  height: number | null;
   registered: boolean | null;
   reason: string;
   keypoints: number | null;

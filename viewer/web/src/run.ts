@@ -3,6 +3,7 @@
 import { getJson } from "./api";
 import type { EventsAnswer, RunEvent, RunView, StageView } from "./messages";
 import { Signal } from "./signal";
+import { setPictureVersion } from "./pictures";
 import { Stream } from "./stream";
 
 const MOST_EVENTS = 3000;
@@ -39,6 +40,7 @@ export class Run {
     const other = this.view?.engine !== view.engine;
     this.view = view;
     this.viewedAt = performance.now();
+    setPictureVersion(view.engine, this.stage("ingest")?.seconds ?? 0);
     if (other) {
       this.log = [];
       void this.readHistory(view.engine);
@@ -120,7 +122,9 @@ function fold(view: RunView, event: RunEvent): void {
       if (stage) stage.warnings += 1;
       break;
     case "preview":
-      if (stage) stage.preview = event.file;
+      if (!stage) break;
+      if (event.file.endsWith(".scene")) stage.scene = event.file;
+      else stage.preview = event.file;
       break;
     case "checkpoint":
       if (stage) stage.checkpoint_step = event.step;
@@ -147,4 +151,5 @@ const EMPTY: StageView = {
   warnings: 0,
   checkpoint_step: null,
   preview: "",
+  scene: "",
 };

@@ -51,7 +51,7 @@ export function methodPage(run: Run): Page {
         h("div", { class: "main-column" },
           h("div", { class: "table-frame" },
             h("table", { class: "stages" },
-              h("thead", {}, h("tr", {}, ...["Stage", "State", "Done", "Rate", "Time", ""].map((name) => h("th", {}, name)))), stages)),
+              h("thead", {}, h("tr", {}, ...["Stage", "State", "Done", "Rate", "Time", ""].map((name) => h("th", { class: name === "Rate" || name === "Time" ? "num" : null }, name)))), stages)),
           orders, told, charts.element),
         parameters.element)),
     close() {

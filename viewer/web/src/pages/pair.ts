@@ -1,20 +1,21 @@
 // Two photographs and their matches: all that were found, those that survived, and the epipolar
 // line of whatever is under the pointer.
 
-import { type Bundle } from "../bundle";
+import type { Bundle } from "../bundle";
 import { getBundle, inWords } from "../api";
 import { go, link } from "../address";
 import { button, fill, h, setText, slider, toggle } from "../dom";
 import { count, number } from "../format";
 import type { PairRow, Photograph } from "../messages";
 import type { Page } from "../page";
+import { pictureOf, thumbnailOf } from "../pictures";
 import { neighbours, pairs, photographs } from "./data";
 import { PictureView, type Placed, type Pointer } from "./picture_view";
 
 interface MatchesHeader {
   i1: number;
   i2: number;
-  kind: string;
+  two_view: string;
   reason: string;
   angle_deg: number | null;
   F: number[] | null;
@@ -22,6 +23,7 @@ interface MatchesHeader {
 
 const GAP = 0.02; // between the pictures, of their width
 const NEAR_PX = 14;
+const MOST_LINES = 350;
 
 export function pairPage(): Page {
   let places: [Placed, Placed] | null = null;
@@ -142,6 +144,10 @@ export function pairPage(): Page {
     context.stroke();
   }
 
+  const shares = slider("Share", { min: 0.02, max: 1, step: 0.01, value: 1 }, (value) => {
+    share = value;
+    view.redraw();
+  }, (value) => `${Math.round(value * 100)} %`);
   const title = h("h1");
   const state = h("p", { class: "verdict" });
   const facts = h("dl", { class: "facts" });
@@ -174,10 +180,7 @@ export function pairPage(): Page {
         toggle("All matches", true, flip("all")).element,
         toggle("Survivors of verification", true, flip("survivors")).element,
         toggle("Lines", true, flip("lines")).element,
-        slider("Share", { min: 0.02, max: 1, step: 0.02, value: 1 }, (value) => {
-          share = value;
-          view.redraw();
-        }, (value) => `${Math.round(value * 100)} %`).element,
+        shares.element,
         slider("Dim", { min: 0, max: 0.9, step: 0.05, value: view.dim }, (value) => {
           view.dim = value;
           view.redraw();
@@ -198,7 +201,7 @@ export function pairPage(): Page {
         const found = neighbours(a.index, photos.photographs, order).slice(0, 16);
         fill(partners, ...found.map(({ photo, pair: row }) =>
           h("a", { href: link("pair", [row[0], row[1]]), title: row[5], "aria-current": photo.index === b.index ? "true" : null },
-            h("img", { src: `/photographs/${photo.index}/thumbnail`, alt: "", loading: "lazy" }),
+            h("img", { src: thumbnailOf(photo.index), alt: "", loading: "lazy" }),
             h("span", {}, photo.name), h("small", {}, row[3] === null ? "refused" : count(row[3])))));
         await load();
       } catch (error) {
@@ -210,12 +213,15 @@ export function pairPage(): Page {
   };
 
   function place(a: Photograph, b: Photograph): void {
-    const beside = view.canvas.clientWidth >= view.canvas.clientHeight * 1.1;
-    const url = (photo: Photograph) => `/photographs/${photo.index}/picture`;
-    const gap = GAP * a.width;
+    const { clientWidth: width, clientHeight: height } = view.canvas;
+    const [w1, h1, w2, h2] = [a.width ?? 1, a.height ?? 1, b.width ?? 1, b.height ?? 1];
+    const beside =
+      Math.min(width / (w1 + w2), height / Math.max(h1, h2)) * 1.1 >=
+      Math.min(width / Math.max(w1, w2), height / (h1 + h2));
+    const gap = GAP * w1;
     places = [
-      { url: url(a), width: a.width, height: a.height, x: 0, y: 0 },
-      { url: url(b), width: b.width, height: b.height, x: beside ? a.width + gap : 0, y: beside ? 0 : a.height + gap },
+      { url: pictureOf(a.index), width: w1, height: h1, x: 0, y: 0 },
+      { url: pictureOf(b.index), width: w2, height: h2, x: beside ? w1 + gap : 0, y: beside ? 0 : h1 + gap },
     ];
     matches = inliers = new Uint32Array(0);
     F = pointer = pinned = null;
@@ -233,15 +239,19 @@ export function pairPage(): Page {
     ends = [one!.get("keypoints", "f32"), two!.get("keypoints", "f32")];
     matches = bundle!.has("matches") ? bundle!.get("matches", "u32") : matches;
     inliers = bundle!.has("inliers") ? bundle!.get("inliers", "u32") : inliers;
+    // As many as can still be told apart; the slider has all of them.
+    shares.input.value = String(Math.max(0.02, Math.min(1, MOST_LINES / Math.max(1, inliers.length / 2))));
+    shares.input.dispatchEvent(new Event("input"));
     const { header } = bundle!;
     F = header.F;
     const row = order.find((each) => each[0] === i && each[1] === j);
-    const kind = row?.[4] ?? header.kind;
-    setText(state, header.reason || `verified, ${kind.replaceAll("_", " ").toLowerCase()}`);
+    const kind = header.two_view || row?.[4] || "";
+    setText(state, header.reason || ["verified", kind.replaceAll("_", " ").toLowerCase()].filter(Boolean).join(", "));
     state.dataset["registered"] = header.reason ? "no" : "yes";
     fill(facts, ...[
       ["Matches", count(matches.length / 2)],
-      ["Survived", `${count(inliers.length / 2)}, ${number((100 * inliers.length) / Math.max(1, matches.length), 3)} %`],
+      // Guided matching finds more along the epipolar lines than there were before.
+      ["Survived", inliers.length > matches.length ? `${count(inliers.length / 2)}, with guided ones` : `${count(inliers.length / 2)}, ${number((100 * inliers.length) / Math.max(1, matches.length), 3)} %`],
       ["Angle", header.angle_deg === null ? "–" : `${number(header.angle_deg, 3)}°`],
     ].flatMap(([name, value]) => [h("dt", {}, name!), h("dd", {}, value!)]));
     setText(note, F ? "Point at a place: its epipolar line is drawn in the other photograph. A click keeps it." : "This pair has no fundamental matrix.");

@@ -32,7 +32,7 @@ export class Parameters {
   private readonly stops: Stop[];
   private readonly again = throttled(300, () => void this.load());
 
-  constructor(run: Run) {
+  constructor(private readonly run: Run) {
     this.search.addEventListener("input", () => this.filter());
     this.element.append(h("div", { class: "row" }, h("h2", {}, "Parameters"), this.search), this.note, this.box);
     this.stops = [
@@ -67,7 +67,6 @@ export class Parameters {
     this.gui?.destroy();
     this.shown.clear();
     const gui = new GUI({ container: this.box, title: "", width: 0 });
-    gui.domElement.classList.add("autoPlace-off");
     this.gui = gui;
     const folders = new Map<string, GUI>();
     for (const [name, parameter] of Object.entries(answer.parameters)) {
@@ -75,7 +74,7 @@ export class Parameters {
       let folder = folders.get(stage);
       if (!folder) {
         folder = gui.addFolder(stage);
-        folder.close();
+        if (this.run.stage(stage)?.state !== "started") folder.close();
         folders.set(stage, folder);
       }
       this.add(folder, name, field, parameter);
@@ -109,6 +108,7 @@ export class Parameters {
         this.refresh(name, shown.parameter);
       } else if (!equal(value, shown.parameter.value)) void this.change(name, value);
     });
+    if (parameter.default === null) controller.domElement.querySelector("input")?.setAttribute("placeholder", "auto");
     this.shown.set(name, { controller, holder, parameter, mark });
     this.refresh(name, parameter);
   }

@@ -6,6 +6,7 @@ import { button, fill, h, setText, slider, toggle } from "../dom";
 import { count, number } from "../format";
 import type { Photograph } from "../messages";
 import type { Page } from "../page";
+import { pictureOf, thumbnailOf } from "../pictures";
 import { neighbours, pairs, photographs } from "./data";
 import { verdict } from "./photographs";
 import { PictureView } from "./picture_view";
@@ -102,7 +103,10 @@ export function photographPage(): Page {
         inScene.href = link("scene", [], { camera: String(index) });
         inScene.hidden = !photo.registered;
         fill(facts, ...facts_of(photo));
-        view.show([{ url: `/photographs/${index}/picture`, width: photo.width, height: photo.height, x: 0, y: 0 }]);
+        keypoints = new Float32Array(0);
+        sees = null;
+        const { width, height } = photo;
+        view.show(width && height ? [{ url: pictureOf(index), width, height, x: 0, y: 0 }] : []);
         void showPartners(photo);
         await showKeypoints();
       } catch (error) {
@@ -136,9 +140,9 @@ export function photographPage(): Page {
       const found = neighbours(index, all, (await pairs()).pairs).slice(0, 24);
       fill(partners, ...found.map(({ photo: other, pair }) =>
         h("a", { href: link("pair", [pair[0], pair[1]]), title: pair[5] },
-          h("img", { src: `/photographs/${other.index}/thumbnail`, alt: "", loading: "lazy" }),
+          h("img", { src: thumbnailOf(other.index), alt: "", loading: "lazy" }),
           h("span", {}, other.name),
-          h("small", {}, pair[3] === null ? (pair[5] || `${count(pair[2])} matches`) : `${count(pair[3])} of ${count(pair[2])}`))));
+          h("small", {}, pair[3] === null ? pair[5] || `${count(pair[2])} matches` : `${count(pair[3])} inliers`))));
       if (!found.length) setText(partners, `${photo.name} was matched with no other photograph.`);
     } catch (error) {
       setText(partners, inWords(error));
@@ -148,7 +152,7 @@ export function photographPage(): Page {
 
 function facts_of(photo: Photograph): HTMLElement[] {
   const rows: [string, string][] = [
-    ["Size", `${photo.width} × ${photo.height} px`],
+    ["Size", photo.width === null ? "–" : `${photo.width} × ${photo.height} px`],
     ["Keypoints", count(photo.keypoints)],
     ["Partners", count(photo.partners)],
     ["Inliers", count(photo.inliers)],

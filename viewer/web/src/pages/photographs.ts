@@ -6,6 +6,7 @@ import { choice, fill, h, setText } from "../dom";
 import { count, number } from "../format";
 import type { Photograph } from "../messages";
 import type { Page } from "../page";
+import { thumbnailOf } from "../pictures";
 import { photographs } from "./data";
 
 type Order = "taken" | "name" | "keypoints" | "inliers" | "points" | "error" | "sharpness";
@@ -123,7 +124,7 @@ function card(photo: Photograph): HTMLElement {
     : [photo.keypoints !== null && `${count(photo.keypoints)} keypoints`];
   return h("a", { class: "card", href: link("photograph", [photo.index]), "data-registered": state },
     h("div", { class: "thumb" },
-      h("img", { src: `/photographs/${photo.index}/thumbnail`, alt: "", loading: "lazy", decoding: "async" })),
+      photo.width === null ? null : h("img", { src: thumbnailOf(photo.index), alt: "", loading: "lazy", decoding: "async" })),
     h("strong", { title: photo.name }, photo.name),
     h("span", { class: "verdict" }, state === "yes" ? facts.filter(Boolean).join(" · ") : verdict(photo)));
 }

@@ -131,6 +131,7 @@ export class Cameras {
   select(index: number): void {
     if (index === this.selected) return;
     this.selected = index;
+    this.thumbnails.hide(index);
     this.paint();
   }
 

@@ -12,6 +12,8 @@ export interface Frame {
   request: ViewRequest;
   /** Milliseconds from the request to the picture. */
   lag: number;
+  /** Acknowledges it: it was drawn, or is not wanted any more. */
+  shown(): void;
 }
 
 const FIRST_WAIT_MS = 500;
@@ -62,11 +64,6 @@ export class Frames {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ rest: true }));
   }
 
-  /** A picture that came was drawn, or is not wanted any more. */
-  shown(): void {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ shown: true }));
-  }
-
   close(): void {
     this.wanted = false;
     clearTimeout(this.timer);
@@ -87,7 +84,7 @@ export class Frames {
       if (this.last) this.look(this.last);
     };
     socket.onmessage = (message) => {
-      if (message.data instanceof ArrayBuffer) void this.take(message.data);
+      if (message.data instanceof ArrayBuffer) void this.take(message.data, socket);
     };
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
@@ -105,23 +102,27 @@ export class Frames {
     };
   }
 
-  private async take(data: ArrayBuffer): Promise<void> {
+  private async take(data: ArrayBuffer, socket: WebSocket): Promise<void> {
+    // Each connection counts for itself.
+    const shown = () => {
+      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ shown: true }));
+    };
     const bundle = readBundle<FrameHeader>(data);
     const { header } = bundle;
     const asked = this.sent.get(header.seq);
     this.received += 1;
     if (header.error || !bundle.has("picture") || !asked) {
       if (header.error) this.problem.emit(header.error);
-      this.shown();
+      shown();
       return;
     }
     try {
       const picture = await createImageBitmap(new Blob([bundle.get("picture", "u8")], { type: "image/jpeg" }));
       const depth = bundle.has("depth") ? bundle.get("depth", "f16") : null;
       this.problem.emit("");
-      this.frame.emit({ header, picture, depth, request: asked.request, lag: performance.now() - asked.at });
+      this.frame.emit({ header, picture, depth, request: asked.request, lag: performance.now() - asked.at, shown });
     } catch {
-      this.shown(); // the next one may be whole
+      shown(); // the next one may be whole
     }
   }
 }

@@ -121,5 +121,5 @@ function spread({ origin, step_xyz: step }: LiveHeader, packed: Uint16Array): { 
     off.push(place.distanceTo(middle));
   }
   off.sort((a, b) => a - b);
-  return { center: middle, radius: off[Math.floor(off.length * 0.8)] || 1 };
+  return { center: middle, radius: off[Math.floor(off.length * 0.9)] || 1 };
 }

@@ -74,7 +74,7 @@ export class NovelView {
   shownAt = 0;
   private asked = 0;
   private timer = 0;
-  private waiting = 0;
+  private waiting: Frame[] = [];
   private readonly picture = new Texture();
   private depths: DataTexture | null = null;
   private readonly uniforms;
@@ -124,7 +124,7 @@ export class NovelView {
       this.timer = 0;
       this.frames.rest();
       this.frames.close();
-      this.waiting = 0;
+      this.waiting = [];
       this.mesh.visible = false;
       this.frame = null;
       this.changed.emit(null);
@@ -183,8 +183,8 @@ export class NovelView {
   }
 
   private take(frame: Frame): void {
-    if (!this.on) return this.frames.shown();
-    this.waiting += 1;
+    if (!this.on) return frame.shown();
+    this.waiting.push(frame);
     this.frame?.picture.close();
     this.frame = frame;
     this.shownAt = performance.now();
@@ -211,7 +211,7 @@ export class NovelView {
   }
 
   private acknowledge(): void {
-    for (; this.waiting > 0; this.waiting--) this.frames.shown();
+    for (const frame of this.waiting.splice(0)) frame.shown();
   }
 
   private align(): void {

@@ -198,6 +198,8 @@ export class Panel {
       words.push(`live: ${snapshot.header.registered} of ${snapshot.header.of}`);
     }
     if (scene?.preparing.length) words.push(`preparing ${scene.preparing.map((one) => one.name).join(", ")}`);
+    if (cloud?.note) words.push(cloud.note);
+    words.push(...(scene?.troubles ?? []));
     if (world.problem) words.push(world.problem);
     setText(this.about, words.join(" · ") || "No points yet: they appear as photographs are registered.");
     const field = scene?.field;

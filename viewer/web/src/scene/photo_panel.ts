@@ -4,6 +4,7 @@ import { Vector3 } from "three";
 import { link } from "../address";
 import { button, fill, h, setText } from "../dom";
 import { count, number } from "../format";
+import { pictureOf } from "../pictures";
 import { centerOf, type SceneCamera, toWorld } from "./cameras";
 import { Frames } from "./frames";
 import type { View } from "./view";
@@ -46,7 +47,7 @@ export class PhotoPanel {
       this.canvas.height = frame.picture.height;
       this.canvas.getContext("2d")!.drawImage(frame.picture, 0, 0);
       frame.picture.close();
-      this.frames.shown();
+      frame.shown();
       this.canvas.hidden = false;
       this.rendered += 1;
       this.box.classList.add("both");
@@ -67,7 +68,7 @@ export class PhotoPanel {
     this.element.hidden = false;
     fill(this.title, camera.name);
     if (camera.photo !== null) this.title.href = link("photograph", [camera.photo]);
-    this.picture.src = camera.photo === null ? "" : `/photographs/${camera.photo}/picture`;
+    this.picture.src = camera.photo === null ? "" : pictureOf(camera.photo);
     this.picture.alt = camera.name;
     this.box.style.aspectRatio = `${camera.lens.width} / ${camera.lens.height}`;
     this.canvas.hidden = true;
@@ -130,8 +131,8 @@ export class PhotoPanel {
     const middle = new Vector3(...(this.world.points?.header?.center ?? this.world.cloud?.center ?? [0, 0, 0]));
     const depth = Math.max(this.view.radius * 0.2, middle.sub(from).dot(ahead));
     const to = from.clone().addScaledVector(ahead, depth);
-    // A little behind, so that the frustum itself does not fill the view.
-    const back = from.clone().addScaledVector(ahead, -this.world.cameras.size * 0.6);
+    // A little behind, so that the edges of the frustum frame the view.
+    const back = from.clone().addScaledVector(ahead, -this.world.cameras.size * 0.45);
     this.view.touched = true;
     void this.view.controls.setLookAt(back.x, back.y, back.z, to.x, to.y, to.z, true);
     this.view.invalidate();

@@ -3,26 +3,30 @@
 import { getJson, getStream } from "../api";
 import type { Cloud, SceneAnswer } from "../messages";
 
+const PATIENCE_MS = 150;
 let answer: Promise<SceneAnswer> | null = null;
 let points: { url: string; body: Promise<ReadableStream<Uint8Array>> } | null = null;
 
 export function firstCloud(scene: SceneAnswer, id?: string | null): Cloud | undefined {
   const wanted = id ? scene.clouds.find((cloud) => cloud.id === id || cloud.name === id) : undefined;
-  return wanted ?? scene.clouds.find((cloud) => cloud.format === "points") ?? scene.clouds[0];
+  return wanted ?? scene.clouds.findLast((cloud) => cloud.format === "points") ?? scene.clouds.at(-1);
 }
 
-export function prefetchScene(): void {
-  answer = getJson<SceneAnswer>("/api/scene");
-  answer.then(
+/** wanted: whether the scene is shown first. Ends when its points are asked for, or soon. */
+export function prefetchScene(wanted: boolean): Promise<void> {
+  const asked = getJson<SceneAnswer>("/api/scene");
+  if (wanted) answer = asked;
+  const begun = asked.then(
     (scene) => {
       const cloud = firstCloud(scene);
-      if (cloud?.format !== "points") return;
+      if (!wanted || cloud?.format !== "points") return;
       const url = `${cloud.url}points.bin`;
       points = { url, body: getStream(url) };
       points.body.catch(() => undefined); // whoever takes it sees the error
     },
     () => undefined,
   );
+  return Promise.race([begun, new Promise<void>((done) => setTimeout(done, PATIENCE_MS))]);
 }
 
 /** The answer that was asked for first, or a new one. */

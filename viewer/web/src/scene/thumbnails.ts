@@ -11,11 +11,14 @@ import {
   type Vector3,
 } from "three";
 import { throttled } from "../signal";
+import { thumbnailOf } from "../pictures";
 import type { View } from "./view";
 
-const SIDE = 2048;
+const MOST_SIDE = 2048;
 const AT_ONCE = 4;
 const LARGEST_TILE = 256;
+const UPLOAD_MS = 300;
+const UPLOAD_IN_SOFTWARE_MS = 1200;
 const BLANK = "#39414f";
 
 export class Thumbnails {
@@ -24,18 +27,24 @@ export class Thumbnails {
   private canvas: HTMLCanvasElement | null = null;
   private texture: CanvasTexture | null = null;
   private photos: (number | null)[] = [];
-  private tile = LARGEST_TILE;
+  private readonly side: number;
+  private tile: number;
+  private hidden = -1;
+  private allowed = false;
   private columns = 1;
   private readonly slots = new Map<number, number>();
   private readonly waiting: number[] = [];
   private running = 0;
   private aspects: number[] = [];
-  private readonly upload = throttled(300, () => {
-    if (this.texture) this.texture.needsUpdate = true;
-    this.view.invalidate();
-  });
+  private readonly upload: () => void;
 
   constructor(private readonly view: View) {
+    this.side = view.software ? MOST_SIDE / 2 : MOST_SIDE;
+    this.tile = view.software ? LARGEST_TILE / 2 : LARGEST_TILE;
+    this.upload = throttled(view.software ? UPLOAD_IN_SOFTWARE_MS : UPLOAD_MS, () => {
+      if (this.texture) this.texture.needsUpdate = true;
+      this.view.invalidate();
+    });
     const material = new MeshBasicMaterial({ side: DoubleSide, toneMapped: false });
     // The picture is in sRGB already, and goes to the screen as it is.
     material.onBeforeCompile = (shader) => {
@@ -60,7 +69,7 @@ export class Thumbnails {
       const u = slot < 0 ? 0 : (slot % this.columns) * this.tile;
       const v = slot < 0 ? 0 : Math.floor(slot / this.columns) * this.tile;
       const [width, height] = this.fitted(aspects[n] ?? 1.5);
-      const box = [u + 0.5, v + 0.5, u + width - 0.5, v + height - 0.5].map((value) => value / SIDE);
+      const box = [u + 0.5, v + 0.5, u + width - 0.5, v + height - 0.5].map((value) => value / this.side);
       const [left, top, right, bottom] = box as [number, number, number, number];
       uvs.set([left, 1 - top, right, 1 - top, right, 1 - bottom, left, 1 - bottom], 8 * n);
       index.set([0, 1, 2, 0, 2, 3].map((k) => 4 * n + k), 6 * n);
@@ -70,12 +79,32 @@ export class Thumbnails {
     geometry.setAttribute("position", new BufferAttribute(places, 3));
     geometry.setAttribute("uv", new BufferAttribute(uvs, 2));
     geometry.setIndex(new BufferAttribute(index, 1));
-    if (this.mesh.visible) this.begin();
+    this.hide(this.hidden);
+    this.fetchMore();
+  }
+
+  /** The face of one camera is left out: whoever stands behind it looks through. */
+  hide(index: number): void {
+    const faces = this.mesh.geometry.index;
+    if (!faces) return;
+    const put = (n: number, corners: number[]) => {
+      if (n >= 0 && 6 * n < faces.count) (faces.array as Uint32Array).set(corners.map((k) => 4 * n + k), 6 * n);
+    };
+    put(this.hidden, [0, 1, 2, 0, 2, 3]);
+    put(index, [0, 0, 0, 0, 0, 0]);
+    this.hidden = index;
+    faces.needsUpdate = true;
+  }
+
+  /** The points are there: now the pictures may come. */
+  begin(): void {
+    this.allowed = true;
+    this.fetchMore();
   }
 
   setVisible(on: boolean): void {
     this.mesh.visible = on;
-    if (on) this.begin();
+    this.fetchMore();
     this.view.invalidate();
   }
 
@@ -86,15 +115,15 @@ export class Thumbnails {
   /** Give each photograph a tile; more of them get smaller ones. */
   private layOut(): void {
     const wanted = this.photos.filter((photo): photo is number => photo !== null);
-    let tile = LARGEST_TILE;
-    while (Math.floor(SIDE / tile) ** 2 < wanted.length + 1 && tile > 16) tile /= 2;
+    let tile = this.view.software ? LARGEST_TILE / 2 : LARGEST_TILE;
+    while (Math.floor(this.side / tile) ** 2 < wanted.length + 1 && tile > 16) tile /= 2;
     if (tile !== this.tile) {
       this.tile = tile;
       this.slots.clear();
       this.loaded = 0;
-      this.canvas?.getContext("2d")?.clearRect(0, 0, SIDE, SIDE);
+      this.canvas?.getContext("2d")?.clearRect(0, 0, this.side, this.side);
     }
-    this.columns = Math.floor(SIDE / tile);
+    this.columns = Math.floor(this.side / tile);
     for (const photo of wanted) {
       if (!this.slots.has(photo) && this.slots.size < this.columns ** 2) {
         this.slots.set(photo, this.slots.size);
@@ -104,11 +133,11 @@ export class Thumbnails {
     }
   }
 
-  private begin(): void {
-    if (!this.photos.length) return;
+  private fetchMore(): void {
+    if (!this.photos.length || !this.allowed || !this.mesh.visible) return;
     if (!this.canvas) {
       this.canvas = document.createElement("canvas");
-      this.canvas.width = this.canvas.height = SIDE;
+      this.canvas.width = this.canvas.height = this.side;
       this.texture = new CanvasTexture(this.canvas);
       this.texture.colorSpace = NoColorSpace;
       this.texture.generateMipmaps = !this.view.software;
@@ -131,7 +160,7 @@ export class Thumbnails {
   private async fetch(photo: number): Promise<void> {
     this.running += 1;
     try {
-      const response = await fetch(`/photographs/${photo}/thumbnail`);
+      const response = await fetch(thumbnailOf(photo));
       if (!response.ok) return;
       const picture = await createImageBitmap(await response.blob());
       const slot = this.slots.get(photo);
@@ -147,7 +176,7 @@ export class Thumbnails {
       // its face stays blank
     } finally {
       this.running -= 1;
-      if (this.mesh.visible) this.begin();
+      this.fetchMore();
     }
   }
 }

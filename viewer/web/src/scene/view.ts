@@ -121,7 +121,8 @@ export class View {
     this.camera.updateProjectionMatrix();
     this.resized.emit();
     this.noteMove();
-    this.draw(); // else the canvas stays empty until the next frame
+    if (this.frames) this.draw(); // else the canvas stays empty until the next frame
+    else this.invalidate();
   }
 
   invalidate(): void {

@@ -54,7 +54,7 @@ export class World {
 
   constructor(
     private readonly view: View,
-    run: Run,
+    private readonly run: Run,
   ) {
     this.cameras = new Cameras(view);
     this.live = new LiveLayer(this.look);
@@ -67,7 +67,11 @@ export class World {
     view.preparations.add(() => this.prepare());
     view.drawn.on(() => this.adapt());
     run.event.on((event) => this.hear(event));
-    run.renewed.on(() => this.scene && void this.ask());
+    let greeted = run.view !== null;
+    run.renewed.on(() => {
+      if (greeted) void this.ask(); // the connection was lost, and news with it
+      greeted = true;
+    });
   }
 
   async begin(cloud: string | null, cameras: string | null): Promise<void> {
@@ -90,7 +94,7 @@ export class World {
       this.scene = scene;
       if (scene.up && !this.framed) this.view.setUp(new Vector3(...scene.up));
       if (!known) this.showScene(scene);
-      if (scene.live && this.isLive) this.live.tell(scene.live.url);
+      if (scene.live && this.follows(scene.live.stage)) this.live.tell(scene.live.url);
       if (scene.preparing.length) this.askTimer = window.setTimeout(() => void this.ask(), ASK_AGAIN_MS);
     } catch (error) {
       this.problem = inWords(error);
@@ -99,18 +103,18 @@ export class World {
     this.changed.emit();
   }
 
-  /** Whether snapshots take the place of the cloud. */
-  private get isLive(): boolean {
-    return this.liveOn && this.scene?.live !== null && this.scene?.live !== undefined;
+  /** Whether snapshots of a stage are newer than what the scene has. */
+  private follows(stage: string): boolean {
+    return this.liveOn && (this.run.stage(stage)?.state === "started" || (stage === "mapping" && !this.scene?.clouds.length));
   }
 
   private hear(event: RunEvent): void {
     if (event.kind === "scene") void this.ask();
     if (event.kind === "stage" && ["mapping", "radiance", "draft", "mesh"].includes(event.stage)) {
-      if (event.state === "started") this.framed &&= this.view.touched;
+      if (this.snapshot?.header.stage === event.stage && event.state === "done" && this.cloud) this.endSnapshot();
       void this.ask();
     }
-    if (event.kind === "preview" && event.file.endsWith(".scene") && this.liveOn) {
+    if (event.kind === "preview" && event.file.endsWith(".scene") && this.follows(event.stage)) {
       this.live.tell(`/api/previews/${event.stage}/${base(event.file)}`);
     }
   }
@@ -184,7 +188,8 @@ export class World {
 
   /** The cloud is there: what has to be known of all of it. */
   private settle(): void {
-    this.live.clear();
+    if (this.snapshot?.header.stage === "mapping" && !this.follows("mapping")) this.endSnapshot();
+    this.cameras.thumbnails.begin();
     this.ground();
     this.changed.emit();
     this.view.invalidate();
@@ -213,7 +218,7 @@ export class World {
     try {
       const cameras = camerasOf(await getJson<CamerasFile>(set.url));
       this.cameraSet = id;
-      if (this.snapshot && this.isLive) return;
+      if (this.snapshot) return; // its cameras are newer
       this.putCameras(cameras);
       if (!this.framed || !this.view.touched) this.frameFrom(cameras);
     } catch (error) {
@@ -238,14 +243,31 @@ export class World {
     this.live.group.visible = !wholeCloud;
     if (this.points) this.points.group.visible = wholeCloud;
     if (this.octree) this.octree.group.visible = wholeCloud;
-    if (!wholeCloud && !this.view.touched) {
-      this.cameras.list = []; // the scene may have another size than the last one
+    if (!wholeCloud && !this.view.touched && this.hasOutgrown(snapshot)) {
+      this.cameras.list = []; // frusta that suit the new size
       this.framed = false;
       this.frame(snapshot.center, snapshot.radius, snapshot.cameras);
     }
     if (snapshot.cameras.length) this.putCameras(snapshot.cameras);
+    this.cameras.thumbnails.begin();
     this.view.invalidate();
     this.changed.emit();
+  }
+
+  /** Whether the view no longer suits what has been found by now. */
+  private hasOutgrown({ center, radius }: Snapshot): boolean {
+    if (!this.home) return true;
+    const ratio = radius / this.home.radius;
+    return ratio > 1.3 || ratio < 0.7 || center.distanceTo(this.home.center) > 0.3 * this.home.radius;
+  }
+
+  /** What the snapshots showed is in the scene now. */
+  private endSnapshot(): void {
+    this.snapshot = null;
+    this.live.clear();
+    if (this.points) this.points.group.visible = true;
+    if (this.octree) this.octree.group.visible = true;
+    if (this.cameraSet) void this.showCameras(this.cameraSet);
   }
 
   /** Look at the scene as a whole, if nobody has chosen another view. */
@@ -275,7 +297,7 @@ export class World {
     if (away.length() < radius * 0.3 && cameras[0]) away.copy(centerOf(cameras[0].pose)).sub(center);
     away.addScaledVector(up, -away.dot(up));
     if (away.length() < 1e-6) away.set(up.y, up.z, up.x).addScaledVector(up, -(up.y * up.x + up.z * up.y + up.x * up.z));
-    const from = center.clone().addScaledVector(away.normalize(), radius * 2.1).addScaledVector(up, radius * 1.05);
+    const from = center.clone().addScaledVector(away.normalize(), radius * 2.2).addScaledVector(up, radius * 1.05);
     void this.view.controls.setLookAt(from.x, from.y, from.z, center.x, center.y, center.z, smooth);
     this.view.invalidate();
   }
@@ -298,12 +320,8 @@ export class World {
   setLive(on: boolean): void {
     this.liveOn = on;
     this.live.group.visible = on;
-    if (!on) {
-      this.snapshot = null;
-      if (this.points) this.points.group.visible = true;
-      if (this.octree) this.octree.group.visible = true;
-      if (this.cameraSet) void this.showCameras(this.cameraSet);
-    } else if (this.scene?.live) this.live.tell(this.scene.live.url);
+    if (!on) this.endSnapshot();
+    else if (this.scene?.live && this.follows(this.scene.live.stage)) this.live.tell(this.scene.live.url);
     this.view.invalidate();
   }
 
