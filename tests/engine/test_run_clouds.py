@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 
 from pipeline.engine import preparing
+from pipeline.engine.log_reader import LogReader
 from pipeline.engine.preparing import Preparing
+from pipeline.engine.runtime import EngineFile
 from pipeline.engine.worker_process import (
     WORKER_COMMAND,
     Listeners,
@@ -28,6 +31,7 @@ from pipeline.version import VERSION
 from tests.dense.mapped_run import write_mapped_run
 from tests.dense.models import floor_model
 from tests.engine.worker_bench import MOST_SECONDS
+from tests.engine_runs import Host, until, view_in
 
 NOBODY = Listeners(lambda stage, records: None, lambda paused: None, lambda frame: None)
 
@@ -48,6 +52,37 @@ async def start(
     )
     started.append(await WorkerProcess.start(spec, NOBODY))
     return started[-1]
+
+
+def scene_of_engine(engine: EngineFile) -> SceneAnswer:
+    """What an engine says that there is to see."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(MOST_SECONDS)
+        connection.connect(str(engine.socket))
+        connection.sendall(b"GET /api/scene HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 200 " in head.splitlines()[0]
+    return SceneAnswer.model_validate_json(body)
+
+
+def test_an_engine_has_the_cloud_made_for_whoever_asks(
+    host: Host, photographs: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    engine = host.begin(photographs, run)
+    scene = until(lambda: seen if (seen := scene_of_engine(engine)).clouds else None)
+    (cloud,) = scene.clouds
+    assert (cloud.name, cloud.count, cloud.note) == ("sparse", 1, "")
+    assert (run / "clouds" / cloud.id / "points.bin").stat().st_size > 10
+
+    def told() -> bool:
+        scene_of_engine(engine)  # so that it stays
+        return any(e.record.kind == "scene" for e in LogReader(run / "events.jsonl"))
+
+    until(told)
+    view_in(run, "done")
+    host.wait_until_empty()
 
 
 @pytest.mark.parametrize("dies", [False, True])
