@@ -1,0 +1,95 @@
+"""What there is to see while stages work: the newest snapshot, and how far the field is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cloud_making import make_cloud
+from pipeline.engine.messages import MetricView, RunView, StageView
+from pipeline.manifest import Ingredients, StageEntry
+from pipeline.run_directory import RunDirectory
+from pipeline.scene_answer import FieldView
+from pipeline.scene_index import missing_clouds, scene_of
+from pipeline.version import VERSION
+from tests.dense.mapped_run import write_mapped_run
+from tests.dense.models import SPEC, model_of
+from tests.synthetic import make_world
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run with snapshots of two stages."""
+    root = tmp_path / "run"
+    with RunDirectory(root, VERSION):
+        for stage in ("mapping", "radiance"):
+            (root / stage / "previews").mkdir(parents=True)
+            (root / stage / "previews/00000012.scene").write_bytes(b"BFB1")
+    return root
+
+
+def view_of(*stages: StageView, metrics: tuple[MetricView, ...] = ()) -> RunView:
+    return RunView(
+        engine="e", run="run", root="", host="", pid=1, started=0.0, stages=stages, metrics=metrics
+    )
+
+
+def at(stage: str, state: Any, **told: Any) -> StageView:
+    """A stage that has kept a snapshot."""
+    return StageView(name=stage, state=state, scene=f"{stage}/previews/00000012.scene", **told)
+
+
+def record(run: Path, stage: str, **report: Any) -> None:
+    with RunDirectory(run, VERSION) as directory:
+        directory.record(StageEntry(Ingredients(stage, 1, {}, {}, {}), 1.0, report))
+
+
+def test_the_snapshot_of_the_stage_at_work_is_live(run: Path) -> None:
+    live = scene_of(run, view_of(at("mapping", "started"))).live
+    assert live is not None and live.url == "/api/previews/mapping/00000012.scene"
+    assert (live.stage, live.step, live.file) == ("mapping", 12, "mapping/previews/00000012.scene")
+    both = view_of(at("mapping", "done"), at("radiance", "started"))
+    live = scene_of(run, both).live
+    assert live is not None and live.stage == "radiance"
+    assert scene_of(run, view_of(StageView(name="mapping"))).live is None
+    assert scene_of(run).live is None
+
+
+def test_the_last_snapshot_stays_until_the_cloud_is_there(run: Path) -> None:
+    mapped = view_of(at("mapping", "done"))
+    assert scene_of(run, mapped).live is not None
+    write_mapped_run(run, model_of(make_world(SPEC)))
+    assert scene_of(run, mapped).live is not None
+    for source in missing_clouds(run):
+        make_cloud(run, source.id, "a test does without")
+    assert scene_of(run, mapped).live is None and scene_of(run, mapped).clouds
+
+
+def test_a_snapshot_that_is_gone_is_not_told(run: Path) -> None:
+    (run / "mapping/previews/00000012.scene").unlink()
+    assert scene_of(run, view_of(at("mapping", "started"))).live is None
+
+
+def test_how_far_the_field_is(run: Path) -> None:
+    assert scene_of(run).field == FieldView(why="radiance is not done")
+    psnr = MetricView(stage="radiance", name="psnr", value=20.0, step=70)
+    other = MetricView(stage="mapping", name="points", value=20.0, step=700)
+    training = view_of(at("radiance", "started"), metrics=(psnr, other))
+    assert scene_of(run, training).field == FieldView(step=70, state="training")
+    failed = view_of(at("radiance", "failed", why="it was killed", checkpoint_step=50))
+    field = scene_of(run, failed).field
+    assert field == FieldView(step=50, why="radiance has failed: it was killed")
+    record(run, "radiance", trained=False, verdict="no radiance field: mapping found no model")
+    assert scene_of(run).field == FieldView(why="no radiance field: mapping found no model")
+    record(run, "radiance", trained=True, steps=900, verdict="better")
+    assert scene_of(run).field == FieldView(step=900, state="trained", why="better")
+
+
+def test_another_content_has_another_version(run: Path) -> None:
+    before = scene_of(run)
+    assert scene_of(run) == before
+    assert scene_of(run, troubles=("no room",)).version != before.version
+    record(run, "radiance", trained=True, steps=900, verdict="better")
+    assert scene_of(run).version != before.version
