@@ -14,7 +14,7 @@ WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/*.json $(WEB)/*.mjs -type f)
 # viser and the dashboard want other versions of rich.
 PEER := .venv-viser
 
-.PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar bench-viewer bench-potree clean
+.PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar bench-viewer bench-potree bench-frames clean
 
 demo: install
 	$(BIN)/barfield demo --headless
@@ -67,6 +67,9 @@ bench-viewer: install-dev
 	test -x $(PEER)/bin/python || $(PYTHON) -m venv $(PEER)
 	$(PEER)/bin/python -m pip --disable-pip-version-check install -q viser==1.1.1
 	$(BIN)/python -m tests.bench.bench_viewer --peer $(PEER)/bin/python
+
+bench-frames: install-dev
+	$(BIN)/python -m tests.bench.bench_frames
 
 bench-potree: install-dev
 	$(BIN)/python -m tests.bench.bench_potree

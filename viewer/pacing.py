@@ -18,6 +18,10 @@ LONGEST_ROUND_S = 0.15  # of a frame, to the viewer and back: above, one at a ti
 LONGEST_TRANSFER_S = 0.3  # of one picture
 LOWEST_QUALITY = 30
 _SAMPLES = 8
+# Before anything was measured: of a link, and of a picture in quality 75.
+_FIRST_RATE = 1.25e6
+_USUAL = 0.2
+_WITHIN_REASON = 3.0
 # Bytes of a JPEG picture as a share of those at quality 75, measured on photographs.
 _SHARES = ((30, 0.5), (40, 0.6), (55, 0.75), (75, 1.0), (85, 1.4), (90, 1.7), (95, 2.4), (100, 5.0))
 
@@ -39,8 +43,11 @@ class Pace:
         return len(self._underway)
 
     def has_room(self) -> bool:
-        """Whether one more frame would not grow old on its way."""
-        return not self._underway or self._last_round_s <= LONGEST_ROUND_S
+        """Whether one more frame would not grow old on its way, behind those that are there."""
+        if not self._underway:
+            return True
+        ahead_s = sum(size for _, size in self._underway) / self._rate()
+        return max(self._last_round_s, ahead_s) <= LONGEST_ROUND_S
 
     def sent(self, frame: ViewFrame, quality: int) -> None:
         """A frame is on its way. quality: in which its picture was asked for."""
@@ -73,10 +80,8 @@ class Pace:
 
     def fitted(self, request: ViewRequest) -> ViewRequest:
         """A request, in a lower quality where its finest picture would take the link too long."""
-        if not self._times or not self._bytes_per_pixel:
-            return request
         pixels = (request.width // request.finest) * (request.height // request.finest)
-        room = self._rate() * LONGEST_TRANSFER_S / (pixels * self._bytes_per_pixel)
+        room = self._rate() * LONGEST_TRANSFER_S / (pixels * (self._bytes_per_pixel or _USUAL))
         if _share(request.jpeg_quality) <= room:
             return request
         quality = max((q for q in range(LOWEST_QUALITY, 101) if _share(q) <= room), default=0)
@@ -84,13 +89,16 @@ class Pace:
         return request.model_copy(update={"jpeg_quality": max(quality, lowest)})
 
     def _rate(self) -> float:
-        """Bytes a second: what larger frames take longer, for all of them take a round trip; the
-        fastest of the last ones where that does not tell."""
+        """Bytes a second. All frames take a round trip, so what larger ones take longer tells the
+        best; but that is a small difference of large times, so only within reason."""
+        if not self._times:
+            return _FIRST_RATE
         sizes, times = zip(*self._times, strict=True)
         fastest: float = max(size / busy_s for size, busy_s in self._times)
-        if len(sizes) < 2 or max(sizes) < 2 * min(sizes):
+        if max(sizes) < 2 * min(sizes):
             return fastest
-        return max(fastest, 1.0 / max(_slope(sizes, times), 1e-12))
+        steady = 1.0 / max(_slope(sizes, times), 1e-12)
+        return min(max(fastest, steady), _WITHIN_REASON * fastest)
 
 
 def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:

@@ -38,9 +38,20 @@ def test_a_fast_link_has_two_frames_underway_and_a_slow_one_has_one() -> None:
         assert link.pace.underway == 1 and link.pace.has_room() is two
 
 
+def test_a_small_frame_may_follow_a_small_one_but_not_a_large_one() -> None:
+    link = Link(625e3)
+    link.carry(20_000)
+    for size, room in ((20_000, True), (300_000, False)):
+        link.pace.sent(ViewFrame(FrameHeader(viewer="", seq=2), bytes(size)), 80)
+        assert link.pace.has_room() is room
+        link.pace.forget()
+
+
 def test_only_what_the_link_cannot_take_is_asked_for_in_lower_quality() -> None:
     asked = request(width=1920, height=1080, jpeg_quality=80)
-    assert Link(1e6).pace.fitted(asked) is asked  # nothing is known yet
+    unknown = Link(1e6).pace.fitted(asked)  # nothing is measured yet
+    assert 50 < unknown.jpeg_quality < 80
+    assert Link(1e6).pace.fitted(half := request(width=960, height=540)) is half
     qualities = []
     for bytes_per_s in (100e3, 400e3, 700e3, 10e6):
         link = Link(bytes_per_s, trip_s=0.08)
