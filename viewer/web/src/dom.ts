@@ -47,7 +47,7 @@ export interface Switch {
 
 export function toggle(label: string, on: boolean, change: (on: boolean) => void, title = ""): Switch {
   const input = h("input", { type: "checkbox" });
-  input.checked = on;
+  input.defaultChecked = on; // what the address leaves out
   input.addEventListener("change", () => change(input.checked));
   return {
     element: h("label", { class: "switch", title }, input, h("span", {}, label)),

@@ -62,6 +62,7 @@ void main() {
 }`;
 
 const MOVING_GAP_MS = 90;
+const QUICK_S = 0.2;
 const MOST_PIXELS = 1920 * 1200;
 
 export class NovelView {
@@ -74,6 +75,7 @@ export class NovelView {
   shownAt = 0;
   private asked = 0;
   private timer = 0;
+  private perPixel = Infinity; // seconds of rendering
   private waiting: Frame[] = [];
   private readonly picture = new Texture();
   private depths: DataTexture | null = null;
@@ -162,8 +164,11 @@ export class NovelView {
     }, wait);
   }
 
+  /** The first picture soon, whatever the machine that renders; then finer ones. */
   private refine(): void {
-    this.ask({ coarsest: 4, finest: 1, jpeg_quality: 85 });
+    const { clientWidth: width, clientHeight: height } = this.view.canvas;
+    const slow = (this.perPixel * width * height) / 16 > QUICK_S;
+    this.ask({ coarsest: slow ? 8 : 4, finest: 1, jpeg_quality: 85 });
   }
 
   private ask(how: Pick<ViewRequest, "coarsest" | "finest" | "jpeg_quality">): void {
@@ -187,6 +192,7 @@ export class NovelView {
     this.waiting.push(frame);
     this.frame?.picture.close();
     this.frame = frame;
+    this.perPixel = frame.header.render_s / (frame.header.width * frame.header.height);
     this.shownAt = performance.now();
     const size = this.picture.image as ImageBitmap | null;
     if (size && (size.width !== frame.picture.width || size.height !== frame.picture.height)) this.picture.dispose();

@@ -1,8 +1,8 @@
 // The page of the scene: view, panels, pointer and keys.
 
 import { Vector3 } from "three";
-import { address, keep } from "../address";
-import { button, h, setText } from "../dom";
+import { address, keep, link } from "../address";
+import { button, fill, h, setText } from "../dom";
 import { age, count, short } from "../format";
 import type { Page } from "../page";
 import type { Run } from "../run";
@@ -37,7 +37,8 @@ export function scenePage(run: Run): Page {
 
   const status = h("div", { class: "status", role: "status" });
   const renderStatus = h("div", { class: "status render-status", hidden: true });
-  const stage = h("div", { class: "stage" }, view.canvas, gizmo(view), measure.label,
+  const empty = h("div", { class: "nothing", hidden: true });
+  const stage = h("div", { class: "stage" }, view.canvas, empty, gizmo(view), measure.label,
     h("div", { class: "statuses" }, renderStatus, status));
   const hide = button("☰", () => togglePanel(), { class: "panel-button", title: "Panel (H)", "aria-label": "Panel" });
   const ask = button("?", () => help.showModal(), { class: "help-button", title: "Keys (?)", "aria-label": "Keys" });
@@ -100,6 +101,25 @@ export function scenePage(run: Run): Page {
     setText(status, parts.join(" · "));
   });
   view.drawn.on(showStatus);
+
+  // Before there are points: what the run does, and where there is something to see already.
+  const showEmpty = () => {
+    const nothing = !world.cloud && !world.live.count;
+    empty.hidden = !nothing;
+    if (!nothing || !run.view) return;
+    const active = run.view.stages.find((one) => one.state === "started");
+    const preparing = world.scene?.preparing[0];
+    const words = world.problem || (preparing
+      ? `The cloud ${preparing.name} is being prepared`
+      : active
+        ? `${active.name}${active.total ? `: ${count(active.done)} of ${count(active.total)} ${active.unit}` : ""}`
+        : `The run is ${run.view.state}`);
+    fill(empty, h("strong", {}, words),
+      h("p", {}, preparing ? preparing.why : "Points and cameras appear here as mapping registers photographs."),
+      h("p", {}, h("a", { href: link("photographs") }, "Photographs"), " · ", h("a", { href: link("method") }, "Method")));
+  };
+  world.changed.on(showEmpty);
+  run.changed.on(showEmpty);
   novel.changed.on(() => showRender());
   novel.frames.problem.on((words) => showRender(words));
   const clock = setInterval(() => element.isConnected && novel.on && showRender(), 1000);

@@ -209,7 +209,7 @@ export class Panel {
     this.opacity.input.disabled = without;
     setText(
       this.renderNote,
-      !field ? "" : without ? field.why || "No field has been trained yet." : field.state === "training" ? `in training, step ${count(field.step)}` : `trained, step ${count(field.step)}`,
+      !field ? "" : without ? field.why || "No field has been trained yet." : field.state === "training" ? field.step === null ? "in training" : `in training, step ${count(field.step)}` : `trained, step ${count(field.step)}`,
     );
     this.layers.mesh.input.disabled = !scene?.meshes.length;
     this.layers.strays.input.disabled = cloud?.format === "potree" || cloud?.strays === 0;

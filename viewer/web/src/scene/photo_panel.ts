@@ -117,7 +117,7 @@ export class PhotoPanel {
       height: Math.round(lens.height * scale),
       cam_from_world: camera.pose,
       intrinsics: [lens.fx * scale, lens.fy * scale, lens.cx * scale, lens.cy * scale],
-      coarsest: 4,
+      coarsest: 8,
       finest: 1,
       jpeg_quality: 85,
       depth: false,

@@ -51,6 +51,7 @@ export class World {
   private askTimer = 0;
   private framed = false;
   private hasDetails = false;
+  private still: SceneCamera[] = [];
 
   constructor(
     private readonly view: View,
@@ -218,6 +219,7 @@ export class World {
     try {
       const cameras = camerasOf(await getJson<CamerasFile>(set.url));
       this.cameraSet = id;
+      this.still = cameras;
       if (this.snapshot) return; // its cameras are newer
       this.putCameras(cameras);
       if (!this.framed || !this.view.touched) this.frameFrom(cameras);
@@ -248,10 +250,20 @@ export class World {
       this.framed = false;
       this.frame(snapshot.center, snapshot.radius, snapshot.cameras);
     }
-    if (snapshot.cameras.length) this.putCameras(snapshot.cameras);
+    if (snapshot.cameras.length) this.putCameras(wholeCloud ? this.moved(snapshot.cameras) : snapshot.cameras);
     this.cameras.thumbnails.begin();
     this.view.invalidate();
     this.changed.emit();
+  }
+
+  /** All cameras, those that a snapshot has where they are now: it may lack some. */
+  private moved(cameras: SceneCamera[]): SceneCamera[] {
+    const now = new Map(cameras.map((camera) => [camera.photo, camera]));
+    if (!this.still.length) return cameras;
+    return this.still.map((camera) => {
+      const moved = now.get(camera.photo);
+      return moved ? { ...camera, pose: moved.pose, lens: moved.lens } : camera;
+    });
   }
 
   /** Whether the view no longer suits what has been found by now. */
@@ -297,7 +309,7 @@ export class World {
     if (away.length() < radius * 0.3 && cameras[0]) away.copy(centerOf(cameras[0].pose)).sub(center);
     away.addScaledVector(up, -away.dot(up));
     if (away.length() < 1e-6) away.set(up.y, up.z, up.x).addScaledVector(up, -(up.y * up.x + up.z * up.y + up.x * up.z));
-    const from = center.clone().addScaledVector(away.normalize(), radius * 2.2).addScaledVector(up, radius * 1.05);
+    const from = center.clone().addScaledVector(away.normalize(), radius * 1.75).addScaledVector(up, radius * 0.85);
     void this.view.controls.setLookAt(from.x, from.y, from.z, center.x, center.y, center.z, smooth);
     this.view.invalidate();
   }
