@@ -115,8 +115,9 @@ export class Panel {
     this.measuring = toggle("Measure two points", false, (on) => measure.set(on), "M");
     this.flying = toggle("Fly", false, (on) => fly.set(on), "Dragging turns the head; W A S D move (F)");
 
-    this.element.append(
-      this.about,
+    const rest = h("div", { class: "rest" });
+    this.element.append(this.about, rest);
+    rest.append(
       section("Layers", true, h("div", { class: "switches" }, ...Object.values(this.layers).map((one) => one.element))),
       section("Points", true, this.choices, colouring.element, this.legend, size.element, clip.element, world.clip.element),
       section("Novel view", true, this.render.element, this.composite.element, this.opacity.element, this.renderNote),
