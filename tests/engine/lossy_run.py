@@ -24,10 +24,10 @@ def be(role: str) -> None:
 
         worker.main(plan=fake_plan)
     elif role == "engine":
-        from pipeline.engine import supervisor
+        from pipeline.engine import course
         from tui import engine_process
 
-        vars(supervisor)["plan"] = plan_to_mapping
+        vars(course)["plan"] = plan_to_mapping
         vars(engine_process)["WORKER_COMMAND"] = (*COMMAND, "worker")
         sys.exit(engine_process.main())
     else:
