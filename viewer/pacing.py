@@ -15,13 +15,16 @@ from itertools import pairwise
 from pipeline.view_requests import ViewFrame, ViewRequest
 
 LONGEST_ROUND_S = 0.15  # of a frame, to the viewer and back: above, one at a time
-LONGEST_TRANSFER_S = 0.3  # of one picture
+LONGEST_TRANSFER_S = 0.2  # of one picture, which may have waited as long for the one before it
 LOWEST_QUALITY = 30
 _SAMPLES = 8
 # Before anything was measured: of a link, and of a picture in quality 75.
 _FIRST_RATE = 1.25e6
 _USUAL = 0.2
 _WITHIN_REASON = 3.0
+# Of what is measured: less is measured together with what follows.
+_LONG_ENOUGH_S = 0.03
+_MUCH = 64_000
 # Bytes of a JPEG picture as a share of those at quality 75, measured on photographs.
 _SHARES = ((30, 0.5), (40, 0.6), (55, 0.75), (75, 1.0), (85, 1.4), (90, 1.7), (95, 2.4), (100, 5.0))
 
@@ -34,7 +37,9 @@ class Pace:
         self._underway: deque[tuple[float, int]] = deque()
         self._acknowledged = float("-inf")
         self._last_round_s = 0.0
-        self._times: deque[tuple[int, float]] = deque(maxlen=_SAMPLES)
+        self._alone: deque[tuple[int, float]] = deque(maxlen=_SAMPLES)
+        self._followed: deque[float] = deque(maxlen=_SAMPLES)
+        self._carried, self._busy_s = 0, 0.0
         self._bytes_per_pixel = 0.0
 
     @property
@@ -68,11 +73,19 @@ class Pace:
         now = self._clock()
         sent, size = self._underway.popleft()
         self._last_round_s = now - sent
-        # The link carries one after the other: it began with this one when the last had come.
-        busy_s = now - max(sent, self._acknowledged)
+        followed = sent < self._acknowledged  # the link went over from one frame to the next
+        busy_s = max(now - max(sent, self._acknowledged), 1e-6)
         self._acknowledged = now
-        if busy_s > 0.0:
-            self._times.append((size, busy_s))
+        if not followed:
+            self._alone.append((size, busy_s))
+            self._carried, self._busy_s = 0, 0.0
+            return
+        # What comes in at one blow says little of the link, unless it is much.
+        self._carried += size
+        self._busy_s += busy_s
+        if self._busy_s >= _LONG_ENOUGH_S or self._carried >= _MUCH:
+            self._followed.append(self._carried / self._busy_s)
+            self._carried, self._busy_s = 0, 0.0
 
     def forget(self) -> None:
         """What is on its way is waited for no more."""
@@ -89,13 +102,17 @@ class Pace:
         return request.model_copy(update={"jpeg_quality": max(quality, lowest)})
 
     def _rate(self) -> float:
-        """Bytes a second. All frames take a round trip, so what larger ones take longer tells the
-        best; but that is a small difference of large times, so only within reason."""
-        if not self._times:
+        """Bytes a second.
+
+        Frames that followed others tell it at once. One that was alone took a round trip too; then
+        what larger ones take longer tells the best, but that is a small difference of large times,
+        so only within reason.
+        """
+        if not self._alone:
             return _FIRST_RATE
-        sizes, times = zip(*self._times, strict=True)
-        fastest: float = max(size / busy_s for size, busy_s in self._times)
-        if max(sizes) < 2 * min(sizes):
+        sizes, times = zip(*self._alone, strict=True)
+        fastest: float = max((*self._followed, *(size / s for size, s in self._alone)))
+        if self._followed or max(sizes) < 2 * min(sizes):
             return fastest
         steady = 1.0 / max(_slope(sizes, times), 1e-12)
         return min(max(fastest, steady), _WITHIN_REASON * fastest)
