@@ -1,6 +1,6 @@
 // A small compass of the axes in the corner: shows how the view is turned; a click looks along an axis.
 
-import { Vector3 } from "three";
+import { Quaternion, Vector3 } from "three";
 import { h } from "../dom";
 import type { View } from "./view";
 
@@ -17,7 +17,10 @@ export function gizmo(view: View): HTMLElement {
   const context = canvas.getContext("2d")!;
   let ends: { x: number; y: number; direction: Vector3 }[] = [];
 
+  const drawn = new Quaternion(0, 0, 0, 0);
   const draw = () => {
+    if (drawn.equals(view.camera.quaternion)) return;
+    drawn.copy(view.camera.quaternion);
     context.setTransform(2, 0, 0, 2, SIDE, SIDE);
     context.clearRect(-SIDE / 2, -SIDE / 2, SIDE, SIDE);
     const turned = AXES.flatMap(({ name, direction, colour }) =>

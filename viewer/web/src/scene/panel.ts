@@ -60,7 +60,7 @@ export class Panel {
         world.look.uniforms.strays.value = on;
       },
       cameras: (on) => {
-        world.cameras.group.visible = on;
+        world.setCamerasVisible(on);
       },
       thumbnails: (on) => world.cameras.thumbnails.setVisible(on),
       mesh: (on) => {

@@ -69,7 +69,7 @@ export class PointCloud {
       begun(header);
       at = end;
     }
-    const blocks = this.blocks.length;
+    let news = false;
     while (bytes.length - at >= RECORD && this.loaded < this.header.count) {
       const block = this.room();
       const free = block.start + block.size - this.loaded;
@@ -77,9 +77,11 @@ export class PointCloud {
       this.unpack(bytes, at, block, count);
       at += count * RECORD;
       this.loaded += count;
-      if (count === free) this.show(block);
+      if (count < free) continue;
+      this.show(block);
+      news = true;
     }
-    if (this.blocks.length !== blocks) this.news(false);
+    if (news) this.news(false);
     return bytes.subarray(at);
   }
 

@@ -31,6 +31,7 @@ export class Thumbnails {
   private tile: number;
   private hidden = -1;
   private allowed = false;
+  private wanted = true;
   private columns = 1;
   private readonly slots = new Map<number, number>();
   private readonly waiting: number[] = [];
@@ -52,6 +53,7 @@ export class Thumbnails {
     };
     this.mesh = new Mesh(new BufferGeometry(), material);
     this.mesh.frustumCulled = false;
+    this.mesh.visible = false; // until there is a picture
   }
 
   /** photos: index of each camera's photograph. faces: corners from top left, clockwise. */
@@ -103,7 +105,8 @@ export class Thumbnails {
   }
 
   setVisible(on: boolean): void {
-    this.mesh.visible = on;
+    this.wanted = on;
+    this.mesh.visible = on && this.loaded > 0;
     this.fetchMore();
     this.view.invalidate();
   }
@@ -134,7 +137,7 @@ export class Thumbnails {
   }
 
   private fetchMore(): void {
-    if (!this.photos.length || !this.allowed || !this.mesh.visible) return;
+    if (!this.photos.length || !this.allowed || !this.wanted) return;
     if (!this.canvas) {
       this.canvas = document.createElement("canvas");
       this.canvas.width = this.canvas.height = this.side;
@@ -171,6 +174,7 @@ export class Thumbnails {
       this.canvas?.getContext("2d")?.drawImage(picture, x, y, width, height);
       picture.close();
       this.loaded += 1;
+      this.mesh.visible = this.wanted;
       this.upload();
     } catch {
       // its face stays blank

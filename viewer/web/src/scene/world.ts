@@ -52,6 +52,8 @@ export class World {
   private framed = false;
   private hasDetails = false;
   private still: SceneCamera[] = [];
+  private camerasOn = true;
+  private begunDrawing = false; // of points: what needs other shaders waits for them
 
   constructor(
     private readonly view: View,
@@ -64,6 +66,7 @@ export class World {
     this.root.add(this.live.group, this.mesh.group);
     view.scene.add(this.root, this.cameras.group, this.guides.grid, this.guides.axes);
     this.guides.axes.visible = false;
+    this.cameras.group.visible = false;
     this.live.came.on((snapshot) => this.takeSnapshot(snapshot));
     view.preparations.add(() => this.prepare());
     view.drawn.on(() => this.adapt());
@@ -329,6 +332,12 @@ export class World {
     );
   }
 
+  setCamerasVisible(on: boolean): void {
+    this.camerasOn = on;
+    this.cameras.group.visible = on && this.begunDrawing;
+    this.view.invalidate();
+  }
+
   setLive(on: boolean): void {
     this.liveOn = on;
     this.live.group.visible = on;
@@ -364,6 +373,10 @@ export class World {
   /** As many points while the camera moves as this machine draws fluently. */
   private adapt(): void {
     const now = performance.now();
+    if (!this.begunDrawing && (this.drawn > 0 || (this.octree && this.cloud))) {
+      this.begunDrawing = true;
+      this.setCamerasVisible(this.camerasOn);
+    }
     if (this.points && this.drawn >= 1000 && !this.firstPointsMs) this.firstPointsMs = now;
     if (this.points?.header && this.points.loaded === this.points.header.count && !this.allPointsMs && this.drawn) {
       this.allPointsMs = now;
