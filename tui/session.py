@@ -21,7 +21,7 @@ from tui.following import follow, raise_unless_done
 from tui.launch import Started, start_engine
 from tui.progress import Silence, progress_display
 from tui.signals import stopping_on_interrupt
-from tui.words import one_line
+from tui.words import near, one_line
 
 # follow: watch a run that outlives the terminal; leave: only start it; hold: it ends with us.
 Attachment = Literal["follow", "leave", "hold"]
@@ -101,12 +101,6 @@ def show_outcome(root: Path, as_json: bool) -> None:
         )
     if as_json:
         print(json.dumps(report, indent=1))
-
-
-def near(path: Path) -> Path:
-    """The path as seen from the current folder, where it is below that."""
-    folder = Path.cwd()
-    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def _watch(started: Started, manner: Manner) -> RunView:

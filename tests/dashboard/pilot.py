@@ -94,7 +94,7 @@ def key_event(key: str) -> Key:
         return Key(key, None)
 
 
-async def until(pilot: ThisPilot, true: Callable[[], bool], most_s: float = MOST_SECONDS) -> None:
+async def until(pilot: Pilot[Any], true: Callable[[], bool], most_s: float = MOST_SECONDS) -> None:
     """Wait for something to become true."""
     loop = asyncio.get_running_loop()
     last = loop.time() + most_s

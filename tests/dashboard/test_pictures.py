@@ -155,10 +155,11 @@ def test_the_opening_looks_as_it_did(
     monkeypatch: pytest.MonkeyPatch, root: Path, snap_compare: Compare, size: tuple[int, int]
 ) -> None:
     stati = [
-        RunStatus(root, "running", growing(root).view()),
-        RunStatus(root.with_name("castle"), "failed", failed(root).view()),
-        RunStatus(root.with_name("a name that is longer than its column"), "interrupted"),
+        RunStatus(Path("/data/runs/garden"), "running", growing(root).view()),
+        RunStatus(Path("/data/runs/castle"), "failed", failed(root).view()),
+        RunStatus(Path("/data/runs/a name that is longer than its column"), "interrupted"),
     ]
+    started = stati[0].view.started if stati[0].view is not None else 0.0
     found = Found(36, (((960, 640), 36),), (("Acme One", 36),), estimate_s=95.0)
     names = [Path("/data/photos") / name for name in ("empty", "garden", "[red]castle")]
     for name, answer in {
@@ -169,5 +170,5 @@ def test_the_opening_looks_as_it_did(
         monkeypatch.setattr(f"tui.dashboard.opening.{name}", lambda *_, answer=answer: answer)
     by_root = {status.root: status for status in stati}
     monkeypatch.setattr("tui.dashboard.opening.status_in_list", by_root.__getitem__)
-    app = OpeningApp(Look(), Path("/data/photos"))
+    app = OpeningApp(Look(), Path("/data/photos"), lambda: started + 400.0)
     assert snap_compare(app, terminal_size=size, run_before=after((), False))

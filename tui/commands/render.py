@@ -50,7 +50,7 @@ def render(
     from pipeline import commands
     from pipeline.render_request import RenderRequest
     from tui.runs import resolve_run
-    from tui.session import near
+    from tui.words import near
 
     request = RenderRequest(path, frames, _size(size), fps, kind, depth, out)
     made = commands.render(resolve_run(run), request, _Lines(sys.stderr.isatty()).show)

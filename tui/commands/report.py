@@ -19,7 +19,7 @@ def report(
     from pipeline.scene_index import cloud_reports
     from tui.report_view import show_report
     from tui.runs import resolve_run
-    from tui.session import near
+    from tui.words import near
 
     folder = resolve_run(run)
     content = {**read_report(folder), "clouds": cloud_reports(folder)}

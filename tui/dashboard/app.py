@@ -24,7 +24,7 @@ from textual.screen import Screen
 
 from pipeline.engine.messages import Answer
 from pipeline.events import ENDED
-from tui.dashboard.dialogs import Confirm, TooSmall, is_too_small
+from tui.dashboard.dialogs import Confirm, TooSmall, fit
 from tui.dashboard.keys import APP_KEYS, SCREEN_KEYS, Key, bindings, steers
 from tui.dashboard.link import Source
 from tui.dashboard.look import AsciiFilter, Look, environment_look
@@ -112,14 +112,7 @@ class DashboardApp(App[Outcome]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Say so where there is no room, and go on as soon as there is."""
-        small = is_too_small(event.size.width, event.size.height)
-        shown = isinstance(self.screen, TooSmall)
-        if small and not shown:
-            self.push_screen(TooSmall())
-        elif shown and not small:
-            self.pop_screen()
-        if small:
-            self.call_after_refresh(self._say_size, event.size.width, event.size.height)
+        fit(self, event.size)
 
     def take_news(self) -> None:
         """Fold what is new into the model, and let the screen on top draw itself."""
@@ -301,10 +294,6 @@ class DashboardApp(App[Outcome]):
 
     def _take_sample(self, sample: SystemSample) -> None:
         self.system = sample
-
-    def _say_size(self, width: int, height: int) -> None:
-        if isinstance(self.screen, TooSmall):
-            self.screen.show_size(width, height)
 
 
 def _namespaced(action: str, screen: Screen[Any]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.screen import ModalScreen
 
 from tui.dashboard.widgets import Prose, Quiet
@@ -47,13 +48,13 @@ class Confirm(ModalScreen[bool]):
 
 
 class TooSmall(ModalScreen[None]):
-    """Says that the terminal is too small; goes away by itself when it is not."""
+    """Says that the terminal is too small; goes away by itself when it is not: see `fit`."""
 
     CSS = """
     TooSmall { align: center middle; background: $background; }
     TooSmall Quiet { width: auto; text-align: center; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,escape", "app.detach", "Detach")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,escape", "app.detach", "Leave")]
 
     def compose(self) -> ComposeResult:
         """The sizes."""
@@ -63,10 +64,28 @@ class TooSmall(ModalScreen[None]):
         """Say how large the terminal is and has to be."""
         least = "x".join(map(str, LEAST_SIZE))
         self.query_one(Quiet).show(
-            f"Terminal too small\n{width}x{height}, {least} needed\nq detaches"
+            f"Terminal too small\n{width}x{height}, {least} needed\nq leaves"
         )
 
 
 def is_too_small(width: int, height: int) -> bool:
-    """Whether the dashboard has no room in so many cells."""
+    """Whether there is no room in so many cells."""
     return width < LEAST_SIZE[0] or height < LEAST_SIZE[1]
+
+
+def fit(app: App[Any], size: Size) -> None:
+    """Say that the terminal is too small where it is, and go on as soon as there is room. The app
+    has an action `detach`."""
+    small = is_too_small(size.width, size.height)
+    shown = isinstance(app.screen, TooSmall)
+    if small and not shown:
+        app.push_screen(TooSmall())
+    elif shown and not small:
+        app.pop_screen()
+
+    def say() -> None:
+        if isinstance(app.screen, TooSmall):
+            app.screen.show_size(size.width, size.height)
+
+    if small:
+        app.call_after_refresh(say)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
+from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
+from textual.filter import LineFilter
 from textual.widgets import Footer, OptionList
 from textual.widgets.option_list import Option
 
 from pipeline.engine.runtime import known_runs
 from pipeline.errors import PipelineError
 from pipeline.run_directory import MANIFEST, RUNS
+from tui.dashboard.dialogs import fit
 from tui.dashboard.found import Found, folders_in, look_into
-from tui.dashboard.look import STATE_STYLES, Look, safe
+from tui.dashboard.look import STATE_STYLES, AsciiFilter, Look, safe
 from tui.dashboard.widgets import Line, Quiet
 from tui.runs import RunStatus, share_done, stage_at_hand, status_in_list
+from tui.words import duration_in_words, near
 
 MOST_RUNS = 30
 MOST_FOLDERS = 500
@@ -36,32 +42,38 @@ class Choice:
 
 
 class OpeningApp(App[Choice]):
-    """Offers runs and folders. folder: where the picker begins."""
+    """Offers runs and folders. folder: where the picker begins. clock: seconds since the epoch."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "app.focus_next", "Runs/folders"),
         Binding("g", "begin", "Start the run"),
-        Binding("backspace,left", "up", "Folder above"),
-        Binding("q,escape", "leave", "Leave"),
+        Binding("backspace,left", "up", "Folder above", key_display="Left"),
+        Binding("q,escape", "detach", "Leave"),
     ]
     TITLE = "barfield"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #body { layout: vertical; height: 1fr; }
     #body.-wide { layout: horizontal; }
+    #body.-wide #known { width: 3fr; }
+    #body.-wide #new { width: 2fr; }
     .part { height: 1fr; padding: 0 1; }
     .title { text-style: bold; }
     OptionList { height: 1fr; border: none; padding: 0; background: $background;
         text-wrap: nowrap; text-overflow: ellipsis; }
     OptionList:focus { border: none; }
     #found { height: auto; max-height: 5; }
+    OpeningApp.-ascii * { scrollbar-size: 0 0; }
     """
 
-    def __init__(self, look: Look, folder: Path | None = None) -> None:
+    def __init__(
+        self, look: Look, folder: Path | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._look = look
         super().__init__()
         self.animation_level = "none"
         self.theme = "textual-light" if look.light else "textual-dark"
-        self._look = look
+        self._clock = clock
         self._folder = (folder or Path.cwd()).absolute()
         self._runs: list[Path] = []
         self._folders: list[Path] = []
@@ -70,10 +82,10 @@ class OpeningApp(App[Choice]):
     def compose(self) -> ComposeResult:
         """Runs beside or above the folders."""
         with Container(id="body"):
-            with Vertical(classes="part"):
+            with Vertical(id="known", classes="part"):
                 yield Line(id="runs-title", classes="title")
                 yield OptionList(id="runs")
-            with Vertical(classes="part"):
+            with Vertical(id="new", classes="part"):
                 yield Line(id="folder", classes="title")
                 yield Quiet(id="found")
                 yield OptionList(id="folders")
@@ -81,13 +93,21 @@ class OpeningApp(App[Choice]):
 
     def on_mount(self) -> None:
         """List what there is; how each run stands is asked in a thread."""
+        self.set_class(not self._look.unicode, "-ascii")
         self.query_one("#runs-title", Line).show("Runs: looking...")
-        self.run_worker(self._look_for_runs, thread=True, exit_on_error=False)
+        self.run_worker(self._look_for_runs, thread=True)
         self._enter(self._folder)
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         """Side by side where there is room."""
-        self.query_one("#body").set_class(self.size.width >= _WIDE_CELLS, "-wide")
+        body = self.screen_stack[0].query_one("#body")
+        body.set_class(event.size.width >= _WIDE_CELLS, "-wide")
+        fit(self, event.size)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """ASCII alone where the terminal has no more."""
+        filters = super().get_line_filters()
+        return filters if self._look.unicode else [*filters, AsciiFilter()]
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """A run opens; a folder is entered."""
@@ -108,9 +128,13 @@ class OpeningApp(App[Choice]):
             words = self._found.problem or "Still looking into the folder."
             self.notify(words, markup=False)
 
-    def action_leave(self) -> None:
+    def action_detach(self) -> None:
         """Neither."""
         self.exit(None)
+
+    def action_help_quit(self) -> None:
+        """Ctrl-C."""
+        self.notify("q leaves.", markup=False)
 
     def _enter(self, folder: Path) -> None:
         self._folder, self._found = folder, Found()
@@ -120,9 +144,7 @@ class OpeningApp(App[Choice]):
         options.add_options(Option(Text(f"{safe(entry.name)}/")) for entry in self._folders)
         self.query_one("#folder", Line).show(f"Photographs in {safe(str(folder))}")
         self.query_one("#found", Quiet).show(Text("looking...", style="dim"))
-        self.run_worker(
-            partial(self._look_into, folder), thread=True, group="folder", exit_on_error=False
-        )
+        self.run_worker(partial(self._look_into, folder), thread=True, group="folder")
 
     def _look_into(self, folder: Path) -> None:
         self.call_from_thread(self._show_found, folder, look_into(folder))
@@ -163,5 +185,10 @@ class OpeningApp(App[Choice]):
         sign = self._look.sign("started" if status.state == "running" else status.state)
         text = Text(f"{sign} {safe(status.name, 20):<20} ", no_wrap=True, overflow="ellipsis")
         text.append(f"{status.state:<12}", style=STATE_STYLES.get(status.state, ""))
-        text.append(f"{share_done(status.view):>4.0%} {stage_at_hand(status.view)}", style="dim")
-        return text
+        text.append(
+            f"{share_done(status.view):>4.0%} {stage_at_hand(status.view):<13}", style="dim"
+        )
+        started = None if status.view is None else status.view.started
+        age = "" if started is None else f"{duration_in_words(self._clock() - started)} ago"
+        text.append(f"{age:<16}", style="dim")
+        return text.append(safe(str(near(status.root.parent))), style="dim")
