@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.engine.messages import FIRST_PORT
 from pipeline.engine.runtime import EngineFile, find_engine
 from pipeline.formats.bundle import unpack
 from pipeline.manifest import Ingredients, StageEntry
@@ -131,6 +132,37 @@ def test_a_run_at_rest_is_shown_and_nothing_of_it_changes(host: Host, root: Path
     host.wait_until_empty()
     assert files_of(root) == before
     assert find_engine(root) is None and not engine.path.parent.exists()
+
+
+def test_a_training_that_was_stopped_is_looked_at_where_it_stands(
+    host: Host, tmp_path: Path
+) -> None:
+    root = tmp_path / "garden"
+    write_run_to_browse(root)
+    with Workspace(root, VERSION) as place:
+        arrays = {"model/x": np.zeros(3, np.float32)}
+        place.save_checkpoint("radiance", arrays, {"version": 1, "stage": {"step": 60}})
+    process, engine = begin(host, root)
+    assert set(asyncio.run(pictures(engine))) == {viewing_worker.SERVED}
+    assert end(process) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "serves"), [((), True), (("--no-viewer",), False), (("--headless",), False)]
+)
+def test_a_run_has_a_viewer_unless_it_is_not_wanted(
+    host: Host, tmp_path: Path, options: tuple[str, ...], serves: bool
+) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    Image.new("RGB", (64, 48)).save(photographs / "a.jpg")
+    command = ("run", str(photographs), "--out", str(tmp_path / "garden"), "--detach", "--json")
+    told = json.loads(host.call(*command, *options).out)
+    assert (told["port"] is not None) is serves is (told["url"] is not None)
+    if serves:
+        assert told["port"] >= FIRST_PORT
+    assert EngineClient(Path(told["socket"])).command({"op": "stop"}).ok
+    host.wait_until_empty()
 
 
 def test_it_ends_with_its_command_however_that_ends(host: Host, root: Path) -> None:

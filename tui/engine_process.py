@@ -26,6 +26,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.checkpoint_file import checkpoint_path
 from pipeline.engine import preparing, runtime
 from pipeline.engine.audience import Audience, Patience
 from pipeline.engine.interface import Engine
@@ -189,7 +190,11 @@ async def _engine(
             lambda frame: viewing.deliver(frame),
         )
         start_worker = partial(_start_worker, directory, request, listeners)
-        viewing = Viewing(start_worker, lambda: directory.entry(VIEWED_STAGE) is not None)
+        checkpoint = checkpoint_path(directory.root, VIEWED_STAGE)
+        viewing = Viewing(
+            start_worker,
+            lambda: directory.entry(VIEWED_STAGE) is not None or checkpoint.exists(),
+        )
         workers = Workers(start_worker)
         audience = Audience()
         patience = Patience(failed_s=options.patience_s)

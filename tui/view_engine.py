@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.checkpoint_file import checkpoint_path
 from pipeline.engine import preparing, runtime
 from pipeline.engine.interface import Engine
 from pipeline.engine.onlooking import Onlooker, view_at_rest
@@ -105,6 +106,8 @@ async def look_on(
 
 
 def _has_field(root: Path) -> bool:
+    if checkpoint_path(root, VIEWED_STAGE).exists():
+        return True
     try:
         return VIEWED_STAGE in read_manifest(root).stages
     except PipelineError:

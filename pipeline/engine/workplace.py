@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pipeline.checkpoint_file import checkpoint_path
 from pipeline.engine.executor import Executors
 from pipeline.engine.orders import Begin, RunStage, StageEnd, WriteReport
 from pipeline.engine.post import Mailbox, Outbox
@@ -17,6 +18,7 @@ from pipeline.engine.worker_control import WorkerControl
 from pipeline.errors import PipelineError
 from pipeline.events import Progress, Warned
 from pipeline.machine import peak_rss_mb, usable_cores
+from pipeline.products import RadianceField
 from pipeline.run_report import Usage, write_report
 from pipeline.runner import (
     StageOutcome,
@@ -24,7 +26,7 @@ from pipeline.runner import (
     failures_in_words,
 )
 from pipeline.stage_work import FieldChange
-from pipeline.stages import ENTRIES, VIEW_SERVER, StageEntry
+from pipeline.stages import ENTRIES, VIEW_SERVER, VIEWED_STAGE, StageEntry
 from pipeline.version import VERSION
 from pipeline.view_desk import LiveDesk
 from pipeline.workspace import Workspace
@@ -100,11 +102,22 @@ class Workplace:
         self._control.start_over()
         with failures_in_words("radiance", self.workspace):
             open_field = getattr(import_module(VIEW_SERVER[0]), VIEW_SERVER[1])
-            open_field(self._stages.product("radiance"), self._control.views)
+            open_field(self._newest_field(), self._control.views)
             try:
                 self._control.serve_until_stopped()
             finally:
                 self._control.begin(None)
+
+    def _newest_field(self) -> Any:
+        """The trained field, or that of the checkpoint of a training that was stopped since."""
+        root = self.workspace.root
+        if checkpoint_path(root, VIEWED_STAGE).exists():
+            from pipeline.field_reading import read_newest_field
+
+            found = read_newest_field(root)
+            if found.step is not None:
+                return RadianceField(found.arrays, held_out=(), size_px=1)  # neither is looked at
+        return self._stages.product("radiance")
 
     def close(self) -> None:
         """Finish what goes on in the background; what fails there is told as a warning."""
