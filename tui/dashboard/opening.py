@@ -30,7 +30,7 @@ from tui.words import duration_in_words, near
 
 MOST_RUNS = 30
 MOST_FOLDERS = 500
-_WIDE_CELLS = 100
+_WIDE_CELLS = 140
 
 
 @dataclass(frozen=True)
