@@ -56,7 +56,7 @@ async function load(id: string): Promise<Page> {
   }
 }
 
-const main = h("main", { tabindex: "-1" });
+const main = h("main", { tabindex: "-1" }, h("p", { class: "starting" }, "Connecting"));
 const bar = topBar(run, pages);
 const app = document.getElementById("app")!;
 fill(app, bar.element, main);
@@ -67,6 +67,8 @@ let current: Page | null = null;
 
 async function show(): Promise<void> {
   const { page, parts, options } = address();
+  // Without points it may be a run that has no scene at all: its state tells, as soon as it comes.
+  if (!page && !run.view && !(await sceneComes)) return;
   const id = page || (isPlanar() ? "planar" : "scene");
   if (!page && run.view) return go(id);
   const key = [id, ...parts].join("/");

@@ -83,7 +83,7 @@ export class Chart {
       {
         width: this.frame.clientWidth,
         height: HEIGHT,
-        padding: [8, 10, 0, 0],
+        padding: [8, 18, 0, 0],
         legend: { show: true, live: true },
         cursor: {
           drag: { x: true, y: false, setScale: true },
@@ -103,7 +103,7 @@ export class Chart {
           })),
         ],
         axes: [
-          { ...axis, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? short(tick) : "")) },
+          { ...axis, size: 30, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? short(tick) : "")) },
           { ...axis, size: 52, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick, 3))) },
         ],
         hooks: {

@@ -12,21 +12,25 @@ export function firstCloud(scene: SceneAnswer, id?: string | null): Cloud | unde
   return wanted ?? scene.clouds.findLast((cloud) => cloud.format === "points") ?? scene.clouds.at(-1);
 }
 
-/** wanted: whether the scene is shown first. Ends when its points are asked for, or soon. */
-export function prefetchScene(wanted: boolean): Promise<void> {
+/**
+ * wanted: whether the scene is shown first. Ends when its points are asked for, or soon; tells
+ * whether it is known that there are some.
+ */
+export function prefetchScene(wanted: boolean): Promise<boolean> {
   const asked = getJson<SceneAnswer>("/api/scene");
   if (wanted) answer = asked;
   const begun = asked.then(
     (scene) => {
       const cloud = firstCloud(scene);
-      if (!wanted || cloud?.format !== "points") return;
+      if (!wanted || cloud?.format !== "points") return cloud !== undefined;
       const url = `${cloud.url}points.bin`;
       points = { url, body: getStream(url) };
       points.body.catch(() => undefined); // whoever takes it sees the error
+      return true;
     },
-    () => undefined,
+    () => false,
   );
-  return Promise.race([begun, new Promise<void>((done) => setTimeout(done, PATIENCE_MS))]);
+  return Promise.race([begun, new Promise<boolean>((done) => setTimeout(() => done(false), PATIENCE_MS))]);
 }
 
 /** The answer that was asked for first, or a new one. */
