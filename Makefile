@@ -29,7 +29,7 @@ test: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not open3d"
-	$(BIN)/python -m pytest -q -m open3d tests/dense # the others' modules import torch
+	$(BIN)/python -m pytest -q -m open3d tests/dense tests/sample_scenes # others import torch
 
 bench-sfm: install-dev
 	$(BIN)/python -m tests.bench.bench_sfm
