@@ -168,6 +168,11 @@ export interface MeshFile {
   faces: number;
 }
 
+/** Whether there is something to render from: a checkpoint will do. */
+export function canRender(field: SceneAnswer["field"] | undefined): boolean {
+  return field !== undefined && (field.state !== "none" || field.step !== null);
+}
+
 export interface LiveScene {
   stage: string;
   file: string;
@@ -240,6 +245,10 @@ export type PairRow = [number, number, number, number | null, string, string, nu
 
 export interface PairsAnswer {
   pairs: PairRow[];
+}
+
+export interface RendersAnswer {
+  films: { name: string; bytes: number; changed: number; url: string }[];
 }
 
 export interface PlanarAnswer {

@@ -4,7 +4,9 @@ import type { Vector3 } from "three";
 import { keep } from "../address";
 import { button, choice, download, fill, h, setText, slider, type Switch, toggle } from "../dom";
 import { count, duration, number } from "../format";
+import { canRender } from "../messages";
 import { inWords } from "../api";
+import { filmList } from "./films";
 import type { Fly } from "./fly";
 import type { Measure } from "./measure";
 import type { NovelView } from "./novel";
@@ -126,6 +128,7 @@ export class Panel {
           button("Whole scene", () => { view.touched = false; world.goHome(true); }, { title: "Home" }),
           button("Picture", () => void this.screenshot(), { title: "P" }))),
       section("Camera path", false, pathEditor(path)),
+      filmList(),
     );
     world.changed.on(() => this.refresh());
     this.refresh();
@@ -204,13 +207,13 @@ export class Panel {
     if (world.problem) words.push(world.problem);
     setText(this.about, words.join(" · ") || "No points yet: they appear as photographs are registered.");
     const field = scene?.field;
-    const without = !field || field.state === "none";
+    const without = !canRender(field);
     this.render.input.disabled = without;
     this.composite.input.disabled = without;
     this.opacity.input.disabled = without;
     setText(
       this.renderNote,
-      !field ? "" : without ? field.why || "No field has been trained yet." : field.state === "training" ? field.step === null ? "in training" : `in training, step ${count(field.step)}` : `trained, step ${count(field.step)}`,
+      !field ? "" : without ? field.why || "No field has been trained yet." : field.state === "none" ? `from a checkpoint, step ${count(field.step)}` : field.state === "training" ? field.step === null ? "in training" : `in training, step ${count(field.step)}` : `trained, step ${count(field.step)}`,
     );
     this.layers.mesh.input.disabled = !scene?.meshes.length;
     this.layers.strays.input.disabled = cloud?.format === "potree" || cloud?.strays === 0;

@@ -4,6 +4,7 @@ import { Vector3 } from "three";
 import { link } from "../address";
 import { button, fill, h, setText } from "../dom";
 import { count, number } from "../format";
+import { canRender } from "../messages";
 import { pictureOf } from "../pictures";
 import { centerOf, type SceneCamera, toWorld } from "./cameras";
 import { Frames } from "./frames";
@@ -105,7 +106,7 @@ export class PhotoPanel {
 
   private ask(camera: SceneCamera): void {
     const field = this.world.scene?.field;
-    if (!field || field.state === "none") {
+    if (!canRender(field)) {
       setText(this.note, field?.why || "No field has been trained: there is no render to compare with.");
       return;
     }
