@@ -163,6 +163,7 @@ export class Parameters {
       const any = folder.controllers.some((controller) => !controller._hidden);
       folder.show(any);
       if (wanted && any) folder.open();
+      else if (!wanted && this.run.stage(folder._title)?.state !== "started") folder.close();
     }
   }
 }
