@@ -6,8 +6,9 @@ import { base } from "../format";
 import type { CamerasFile, Cloud, PointsHeader, RunEvent, SceneAnswer } from "../messages";
 import type { Run } from "../run";
 import { Signal } from "../signal";
-import { Cameras, camerasOf, centerOf, type SceneCamera } from "./cameras";
+import { Cameras, camerasOf, type SceneCamera } from "./cameras";
 import { ClipBox } from "./clip";
+import { Framing } from "./framing";
 import { Guides } from "./guides";
 import { LiveLayer, type Snapshot } from "./live";
 import { MeshLayer } from "./mesh";
@@ -30,6 +31,7 @@ export class World {
   readonly live: LiveLayer;
   readonly mesh: MeshLayer;
   readonly clip: ClipBox;
+  private readonly framing: Framing;
   readonly changed = new Signal();
   scene: SceneAnswer | null = null;
   cloud: Cloud | null = null;
@@ -49,7 +51,6 @@ export class World {
   private lastDraw = 0;
   private timer = 0;
   private askTimer = 0;
-  private framed = false;
   private hasDetails = false;
   private still: SceneCamera[] = [];
   private camerasOn = true;
@@ -59,6 +60,7 @@ export class World {
     private readonly view: View,
     private readonly run: Run,
   ) {
+    this.framing = new Framing(view);
     this.cameras = new Cameras(view);
     this.live = new LiveLayer(this.look);
     this.clip = new ClipBox(view, () => this.applyClip());
@@ -96,7 +98,7 @@ export class World {
       this.problem = "";
       const known = this.scene?.version === scene.version && this.cloud !== null;
       this.scene = scene;
-      if (scene.up && !this.framed) this.view.setUp(new Vector3(...scene.up));
+      if (scene.up && !this.framing.done) this.view.setUp(new Vector3(...scene.up));
       if (!known) this.showScene(scene);
       if (scene.live && this.follows(scene.live.stage)) this.live.tell(scene.live.url);
       if (scene.preparing.length) this.askTimer = window.setTimeout(() => void this.ask(), ASK_AGAIN_MS);
@@ -151,7 +153,7 @@ export class World {
       if (cloud.format === "potree") {
         const { Octree } = await import("./octree");
         if (this.cloud !== cloud) return;
-        this.frame(new Vector3(...cloud.center), cloud.radius, null);
+        this.frame(new Vector3(...cloud.center), cloud.radius);
         this.octree = new Octree(this.view, cloud.url, this.clip.clip);
         this.root.add(this.octree.group);
         this.clip.fit(corners(cloud));
@@ -172,8 +174,8 @@ export class World {
 
   private begun(header: PointsHeader): void {
     this.look.uniforms.up.value.set(...header.up);
-    if (!this.framed) this.view.setUp(new Vector3(...header.up));
-    this.frame(new Vector3(...header.center), header.radius, null);
+    if (!this.framing.done) this.view.setUp(new Vector3(...header.up));
+    this.frame(new Vector3(...header.center), header.radius);
   }
 
   /** Draw what has come, the less often the more there is. */
@@ -225,7 +227,7 @@ export class World {
       this.still = cameras;
       if (this.snapshot) return; // its cameras are newer
       this.putCameras(cameras);
-      if (!this.framed || !this.view.touched) this.frameFrom(cameras);
+      if (!this.view.touched) this.framing.goHome(cameras, false);
     } catch (error) {
       this.problem = `The cameras could not be loaded: ${inWords(error)}`;
     }
@@ -248,15 +250,19 @@ export class World {
     this.live.group.visible = !wholeCloud;
     if (this.points) this.points.group.visible = wholeCloud;
     if (this.octree) this.octree.group.visible = wholeCloud;
-    if (!wholeCloud && !this.view.touched && this.hasOutgrown(snapshot)) {
+    if (!wholeCloud && !this.view.touched && this.framing.isOutgrown(snapshot.center, snapshot.radius)) {
       this.cameras.list = []; // frusta that suit the new size
-      this.framed = false;
-      this.frame(snapshot.center, snapshot.radius, snapshot.cameras);
+      this.frame(snapshot.center, snapshot.radius, snapshot.cameras, true);
     }
     if (snapshot.cameras.length) this.putCameras(wholeCloud ? this.moved(snapshot.cameras) : snapshot.cameras);
     this.cameras.thumbnails.begin();
     this.view.invalidate();
     this.changed.emit();
+  }
+
+  private frame(center: Vector3, radius: number, cameras = this.cameras.list, anew = false): void {
+    this.look.uniforms.reference.value = radius * 2;
+    this.framing.frame(center, radius, cameras, anew);
   }
 
   /** All cameras, those that a snapshot has where they are now: it may lack some. */
@@ -269,13 +275,6 @@ export class World {
     });
   }
 
-  /** Whether the view no longer suits what has been found by now. */
-  private hasOutgrown({ center, radius }: Snapshot): boolean {
-    if (!this.home) return true;
-    const ratio = radius / this.home.radius;
-    return ratio > 1.3 || ratio < 0.7 || center.distanceTo(this.home.center) > 0.3 * this.home.radius;
-  }
-
   /** What the snapshots showed is in the scene now. */
   private endSnapshot(): void {
     this.snapshot = null;
@@ -285,36 +284,9 @@ export class World {
     if (this.cameraSet) void this.showCameras(this.cameraSet);
   }
 
-  /** Look at the scene as a whole, if nobody has chosen another view. */
-  private frame(center: Vector3, radius: number, cameras: SceneCamera[] | null): void {
-    this.view.setRadius(radius);
-    this.look.uniforms.reference.value = radius * 2;
-    this.home = { center, radius };
-    if (this.framed || this.view.touched) return;
-    this.framed = true;
-    this.goHome(false, cameras ?? this.cameras.list);
-  }
-
-  private frameFrom(cameras: SceneCamera[]): void {
-    if (!this.view.touched && this.home) this.goHome(false, cameras);
-  }
-
-  private home: { center: Vector3; radius: number } | null = null;
-
   /** The first view: from where the photographs were taken. */
-  goHome(smooth: boolean, cameras = this.cameras.list): void {
-    if (!this.home) return;
-    const { center, radius } = this.home;
-    const { up } = this.view;
-    const away = new Vector3();
-    for (const camera of cameras) away.add(centerOf(camera.pose).sub(center));
-    if (cameras.length) away.divideScalar(cameras.length);
-    if (away.length() < radius * 0.3 && cameras[0]) away.copy(centerOf(cameras[0].pose)).sub(center);
-    away.addScaledVector(up, -away.dot(up));
-    if (away.length() < 1e-6) away.set(up.y, up.z, up.x).addScaledVector(up, -(up.y * up.x + up.z * up.y + up.x * up.z));
-    const from = center.clone().addScaledVector(away.normalize(), radius * 1.75).addScaledVector(up, radius * 0.85);
-    void this.view.controls.setLookAt(from.x, from.y, from.z, center.x, center.y, center.z, smooth);
-    this.view.invalidate();
+  goHome(smooth: boolean): void {
+    this.framing.goHome(this.cameras.list, smooth);
   }
 
   colour(by: Colouring): void {
@@ -363,7 +335,7 @@ export class World {
 
   private prepare(): void {
     this.look.uniforms.ratio.value = this.view.renderer.getPixelRatio();
-    const most = this.view.moving && this.framed ? this.budget : Infinity;
+    const most = this.view.moving && this.framing.done ? this.budget : Infinity;
     this.drawn = this.points?.limit(most) ?? 0;
     if (this.points && !this.points.group.visible) this.drawn = 0;
     if (this.octree?.group.visible) this.drawn = this.octree.drawn;
