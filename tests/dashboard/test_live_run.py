@@ -76,6 +76,7 @@ def test_a_killed_engine_is_told_and_started_again(
             await until_shown(pilot, "The engine is gone", "interrupted")
             await press(pilot, "t")
             await until(pilot, lambda: app.model.connection.state == "live")
+            await until(pilot, lambda: app.model.viewer.port is not None)
             await until(pilot, lambda: app.model.state == "done")
             assert app.model.stage("features").state == "skipped"  # type: ignore[union-attr]
             await until(pilot, lambda: "The engine is gone" not in text_of(pilot))

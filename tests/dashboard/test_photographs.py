@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pipeline.item_store import DiskStore
 from pipeline.photograph_facts import (
     KeypointsOnPhotograph,
     PhotographFacts,
+    Photographs,
     read_keypoints,
     read_photographs,
 )
@@ -26,11 +28,22 @@ from tests.dashboard.photograph_run import (
     write_features,
     write_photographs,
 )
-from tests.dashboard.pilot import SIZES, ThisPilot, drive, press, settle, shown, text_of, until
+from tests.dashboard.pilot import (
+    SIZES,
+    ThisPilot,
+    drive,
+    press,
+    settle,
+    shown,
+    text_of,
+    type_keys,
+    until,
+)
 from tests.dashboard.recorded import STAGES, RecordedRun, app_of, begin, finish
 from tui.dashboard.long_list import cell
 from tui.dashboard.look import Look
-from tui.dashboard.photographs import PhotographsScreen
+from tui.dashboard.photographs import PhotographsScreen, page_of
+from tui.dashboard.photographs_page import Page
 from tui.dashboard.photographs_picture import IN_MODEL, NOT_IN_MODEL, keypoints_picture
 from tui.dashboard.photographs_table import PhotographTable, natural
 from tui.dashboard.run_screen import RunScreen
@@ -87,7 +100,8 @@ def test_one_key_tells_why_a_photograph_is_not_registered(
 def test_the_page_has_neighbours_and_keypoints(root: Path, size: tuple[int, int]) -> None:
     async def scenario() -> None:
         async with shown(app_of(mapped_run(root)), size) as pilot:
-            await press(pilot, "i", "enter")
+            await press(pilot, "i")  # and what is read in a thread
+            await press(pilot, "enter")
             await until(pilot, lambda: "do not" in text_of(pilot))
             text = text_of(pilot)
             for words in (REASON.split(",")[0][:20], "Acme One", "strongest neighbours", "▀▀▀",
@@ -108,12 +122,54 @@ def test_the_page_has_neighbours_and_keypoints(root: Path, size: tuple[int, int]
     drive(scenario())
 
 
+def test_nothing_is_said_of_what_is_not_read_yet(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = Event()
+
+    def slow(root: Path, photographs: Photographs, number: int, pictures: bool) -> Page:
+        goes_on.wait(30.0)
+        return page_of(root, photographs, number, pictures)
+
+    monkeypatch.setattr("tui.dashboard.photographs.page_of", slow)
+
+    async def scenario() -> None:
+        async with shown(app_of(mapped_run(root))) as pilot:
+            await press(pilot, "i")
+            await type_keys(pilot, "down", "down", "enter")
+            await until(pilot, lambda: "Reading..." in text_of(pilot))
+            assert "No keypoints" not in text_of(pilot) and "No other" not in text_of(pilot)
+            goes_on.set()
+            await until(pilot, lambda: "see a point" in text_of(pilot))
+            assert "strongest neighbours" in text_of(pilot)
+
+    drive(scenario())
+
+
+def test_before_mapping_no_keypoint_is_said_to_see_no_point(root: Path) -> None:
+    async def scenario() -> None:
+        run = RecordedRun(root)
+        begin(run)
+        write_photographs(root, names_of(3))
+        write_features(root, DiskStore(root), 3)
+        finish(run, "ingest")
+        finish(run, "features")
+        async with shown(app_of(run)) as pilot:
+            await press(pilot, "i")  # and what is read in a thread
+            await press(pilot, "down", "enter")
+            await until(pilot, lambda: "8 keypoints" in text_of(pilot))
+            assert "do not" not in text_of(pilot)
+
+    drive(scenario())
+
+
 def test_without_pictures_the_page_has_only_words(root: Path) -> None:
     async def scenario() -> None:
         run = mapped_run(root)
         look = Look(unicode=False, color=False, pictures=False, panel_s=0.0)
         async with shown(app_of(run, look)) as pilot:
-            await press(pilot, "i", "enter")
+            await press(pilot, "i")  # and what is read in a thread
+            await press(pilot, "enter")
             await until(pilot, lambda: "8 do not" in text_of(pilot))
             assert "▀" not in text_of(pilot)
 

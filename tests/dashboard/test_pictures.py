@@ -129,7 +129,8 @@ def after(keys: tuple[str, ...], page: bool) -> Callable[[Pilot[Any]], Awaitable
 
     async def run(pilot: Pilot[Any]) -> None:
         await press(pilot)  # what is known is drawn before a key comes
-        await press(pilot, *keys)
+        for key in keys:
+            await press(pilot, key)  # with what it has read in threads
         if page:
             await until(pilot, lambda: "see a point" in text_of(pilot))
         await draw(pilot)

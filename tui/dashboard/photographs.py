@@ -218,7 +218,7 @@ class PhotographsScreen(DashboardScreen):
         if number is None:
             self._page.show(None)
             return
-        self._page.show(Page(photographs.facts[number]))
+        self._page.show(Page(photographs.facts[number], is_read=False))
         pictures = self.dashboard.look.pictures
         read = partial(self._read_page, self.dashboard.link.root, photographs, number, pictures)
         self.run_worker(read, thread=True, group="page", exclusive=True)

@@ -29,7 +29,8 @@ _GREEN, _ORANGE = "rgb(80,250,120)", "rgb(255,150,40)"
 class Page:
     """What is shown of a photograph. neighbours: the strongest first, each with what is known of
     it. keypoints: PNG with its keypoints drawn, plain: without; b"" without pictures. in_model,
-    drawn: keypoints that see a 3D point, and all; 0 where not known."""
+    drawn: keypoints that see a 3D point, and all; 0 where not known. is_read: all this was looked
+    up; until then only the fact is known."""
 
     fact: PhotographFacts
     neighbours: Sequence[tuple[Neighbour, PhotographFacts]] = ()
@@ -37,6 +38,7 @@ class Page:
     plain: bytes = b""
     in_model: int = 0
     drawn: int = 0
+    is_read: bool = True
 
 
 class PhotographPage(VerticalScroll, can_focus=True):
@@ -119,8 +121,12 @@ class PhotographPage(VerticalScroll, can_focus=True):
         text = Text() if drawn is None else drawn.copy() + Text("\n")
         if drawn is None and not self._look.pictures:
             text.append("Pictures are off.\n", style="dim")
-        if not page.drawn:
+        if not page.is_read:
+            text.append("Reading...", style="dim")
+        elif not page.drawn:
             text.append("No keypoints yet.", style="dim")
+        elif page.fact.registered is None:
+            text.append(f"{page.drawn} keypoints", style="dim")
         elif drawn is None or not self._plain:
             color = drawn is not None
             text.append(f"{page.in_model} keypoints see a point", _GREEN if color else "dim")
@@ -130,7 +136,8 @@ class PhotographPage(VerticalScroll, can_focus=True):
 
     def _neighbours(self, page: Page) -> Text:
         if not page.neighbours:
-            words = "" if page.fact.matches is None else "No other photograph has matches with it."
+            is_known = page.is_read and page.fact.matches is not None
+            words = "No other photograph has matches with it." if is_known else ""
             return Text(words, style="dim")
         width = max(40, self.content_size.width)
         name = max(20, min(40, width - 56))

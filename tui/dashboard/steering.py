@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.engine.messages import Answer
 from pipeline.errors import PipelineError
 from pipeline.run_directory import read_request
+from tui.address import FREE_PORT
 from tui.dashboard.link import Source
 from tui.launch import Started, start_engine
 from tui.retry_at_rest import begin_anew, stages_to_repeat
@@ -45,7 +46,8 @@ def ask_to_repeat(link: Source, stage: str, *, at_rest: bool, confirmed: bool) -
 
 
 class Restarter:
-    """Starts a run at rest again, with what was asked of it before.
+    """Starts a run at rest again, with what was asked of it before, and with a viewer, as `barfield
+    resume` does.
 
     started: the engines, as long as this lives; whoever outlives them reaps their processes.
     """
@@ -60,7 +62,9 @@ class Restarter:
             if request is None:
                 return _asked_for_nothing(root)
             # The folder may have been moved since.
-            self.started.append(start_engine(request.model_copy(update={"out": root}), port=None))
+            self.started.append(
+                start_engine(request.model_copy(update={"out": root}), port=FREE_PORT)
+            )
         except PipelineError as error:
             return Answer(ok=False, message=f"{error.title}: {error.message}", hint=error.hint)
         return Answer(ok=True, message="The run goes on where it was.")
