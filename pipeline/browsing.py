@@ -191,13 +191,14 @@ class Browser:
             if row is None:
                 raise NotThere("No such pair", f"photographs {i1} and {i2} were not compared.")
             (count,) = arrays.numbers("counts", row, row + 1)
-            reason = arrays.texts("reasons")[row]
+            remark = arrays.texts("reasons")[row]
             key = arrays.texts("keys")[row]
         rows = b""
         if count:
             with self._item("matches", key) as item:
                 rows = item.rows("matches")
         buffers = [Buffer("matches", "u32", (len(rows) // 8, 2), rows)]
+        reason = "" if count else remark
         about = {"kind": "", "reason": reason, "angle_deg": None, "F": None, "E": None, "H": None}
         inliers = b""
         if "verification" in self._manifest().stages:
@@ -205,7 +206,7 @@ class Browser:
                 row = row_of(arrays, i1, i2)
                 if row is not None:
                     found, inliers = geometry(arrays, row)
-                    about = {**found, "reason": found["reason"] or reason}
+                    about = {**found, "reason": found["reason"] or ("" if inliers else remark)}
         buffers.append(Buffer("inliers", "u32", (len(inliers) // 8, 2), inliers))
         kind = {"two_view": about.pop("kind")}
         return pack("matches", {"i1": i1, "i2": i2, **kind, **about}, buffers)

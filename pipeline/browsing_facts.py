@@ -92,7 +92,9 @@ def _pairs(found: Photographs) -> Iterator[list[Any]]:
     for row, (i1, i2) in enumerate(found.matched.indices.tolist()):
         inliers, kind, reason, angle = verified.get((i1, i2), [None, "", "", None])
         matches = int(found.matched.values["matches"][row])
-        yield [i1, i2, matches, inliers, kind, reason or found.matched.reasons[row], angle]
+        if inliers == 0 or not matches:  # otherwise what matching remarked is no reason
+            reason = reason or found.matched.reasons[row]
+        yield [i1, i2, matches, inliers, kind, reason, angle]
 
 
 def kind_in_words(number: int) -> str:

@@ -94,7 +94,7 @@ def _give_photographs(root: Path, folder: Path) -> None:
 
 
 def _give_pairs(root: Path) -> None:
-    """Pair (0, 1) stands, (0, 2) is refused, (1, 2) has no matches."""
+    """Pair (0, 1) stands, with a remark of matching, (0, 2) is refused, (1, 2) has no matches."""
     store = DiskStore(root)
     keys = tuple(f"{p:032x}" for p in range(100, 103))
     for key in keys[:2]:
@@ -102,7 +102,7 @@ def _give_pairs(root: Path) -> None:
     store.flush()
     indices = np.array([(0, 1), (0, 2), (1, 2)], np.int64)
     counts = np.array([4, 4, 0], np.int64)
-    reasons = ("", "", "no matches")
+    reasons = ("4 matches among the 6 largest keypoints", "", "no matches")
     save_product("matches", MatchSet(indices, keys, counts, reasons, store), root)
     found = {
         (0, 1): TwoViewGeometry(PairKind.PLANAR, INLIERS, F=F, triangulation_angle_deg=4.5),
