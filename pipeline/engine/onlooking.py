@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pipeline.engine.deaths import last_lines
-from pipeline.engine.event_log import Entry
-from pipeline.engine.hub import Hub
+from pipeline.engine.event_log import EVENTS, THINNED_RECORDS, Entry, plain_json
+from pipeline.engine.hub import MOST_EVENTS, Hub
 from pipeline.engine.interface import Subscription, Window
+from pipeline.engine.log_reader import LogReader
 from pipeline.engine.messages import (
     Answer,
     Command,
@@ -32,7 +36,7 @@ from pipeline.engine.preparing import Preparing
 from pipeline.engine.state import JournalIdentity, read_view
 from pipeline.engine.viewing import Viewing
 from pipeline.errors import PipelineError
-from pipeline.events import ENDED, Event, Record
+from pipeline.events import ENDED, Event, Metric, Record
 from pipeline.run_directory import read_manifest, stage_log
 from pipeline.scene_answer import SceneAnswer
 
@@ -60,6 +64,7 @@ class Onlooker:
         self._viewing = viewing
         self._hub = Hub(view.seq)
         self._curves = asyncio.create_task(asyncio.to_thread(_read_metrics, root))
+        self._past: asyncio.Task[list[dict[str, Any]]] | None = None
         self._ended = asyncio.Event()
         self.preparing = prepare(self.tell)
 
@@ -83,7 +88,13 @@ class Onlooker:
     async def events_since(self, engine: str, seq: int, wait_s: float) -> EventsAnswer:
         """Events after `seq`; waits up to `wait_s` seconds for the first one."""
         own = self._view.engine
-        if engine == own and seq <= self._hub.seq:
+        if engine == own and seq < self._view.seq:
+            past = await self._read_past()
+            news = self._hub.since(self._view.seq)
+            if news is not None:
+                told = [event for event in past if event["seq"] > seq]
+                return EventsAnswer(engine=own, seq=self._hub.seq, events=(*told, *news))
+        elif engine == own and seq <= self._hub.seq:
             try:
                 async with asyncio.timeout(wait_s):
                     await self._hub.news(seq)
@@ -93,6 +104,12 @@ class Onlooker:
             if events is not None:
                 return EventsAnswer(engine=own, seq=self._hub.seq, events=tuple(events))
         return EventsAnswer(engine=own, seq=self._hub.seq, view=self.view())
+
+    async def _read_past(self) -> list[dict[str, Any]]:
+        """What the journal tells; it is read when somebody asks first."""
+        if self._past is None:
+            self._past = asyncio.create_task(asyncio.to_thread(_newest_events, self._root))
+        return await asyncio.shield(self._past)
 
     def subscribe(self) -> Subscription:
         """A place in the stream, beginning now."""
@@ -162,6 +179,17 @@ def view_at_rest(root: Path, identity: JournalIdentity) -> RunView:
     )
     rest = {"state": "stopped", "why": _INTERRUPTED, "hint": "", "stages": stages}
     return view.model_copy(update={**own, **rest})
+
+
+def _newest_events(root: Path) -> list[dict[str, Any]]:
+    """The newest events of a journal as plain data, without those that come often; none where it
+    cannot be read."""
+    newest: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
+    with suppress(OSError):
+        for event in LogReader(root / EVENTS):
+            if not isinstance(event.record, (*THINNED_RECORDS, Metric)):
+                newest.append(plain_json(event.to_json()))
+    return list(newest)
 
 
 def _read_metrics(root: Path) -> MetricStore:
