@@ -68,15 +68,27 @@ export function scenePage(run: Run): Page {
   } else {
     void begin();
   }
-  const wanted = options.get("camera");
-  if (wanted !== null) {
-    const stop = world.changed.on(() => {
-      const index = world.cameras.list.findIndex((camera) => String(camera.photo) === wanted);
-      if (index < 0) return;
-      stop();
-      photo.show(index, !posed);
-    });
-  }
+  // Also when this page was shown before, and a link leads to another camera.
+  let wanted: string | null = null;
+  let fliesThere = !posed;
+  const lookFor = (camera: string | null) => {
+    wanted = camera;
+    showWanted();
+  };
+  const showWanted = () => {
+    const index = wanted === null ? -1 : world.cameras.list.findIndex((camera) => String(camera.photo) === wanted);
+    if (index < 0) return;
+    wanted = null;
+    photo.show(index, fliesThere);
+    fliesThere = true;
+  };
+  const follow = (given: URLSearchParams) => {
+    const camera = given.get("camera");
+    const { selected, list } = world.cameras;
+    if (camera !== null && camera !== wanted && String(list[selected]?.photo) !== camera) lookFor(camera);
+  };
+  world.changed.on(showWanted);
+  lookFor(options.get("camera"));
   const remember = throttled(500, () => {
     if (!element.isConnected || !view.touched) return;
     const position = view.controls.getPosition(new Vector3());
@@ -217,10 +229,12 @@ export function scenePage(run: Run): Page {
   return {
     id: "scene",
     element,
-    show() {
+    show(_, given) {
       view.resize(stage.clientWidth, stage.clientHeight);
       if (novel.on) novel.renew();
+      follow(given);
     },
+    moved: follow,
     hide() {
       novel.frames.rest();
     },

@@ -355,8 +355,8 @@ export class World {
     }
     if (!this.view.moving || !this.points || this.view.frameMs <= 0) return;
     const now_ = Math.min(this.budget, this.points.loaded);
-    if (this.view.frameMs > MOVING_MS) this.budget = Math.max(LEAST_POINTS, now_ * 0.8);
-    else if (this.view.frameMs < MOVING_MS / 2) this.budget = now_ * 1.15;
+    const factor = this.view.frameMs > MOVING_MS ? 0.8 : this.view.frameMs < MOVING_MS / 2 ? 1.15 : 1;
+    if (factor !== 1) this.budget = Math.max(LEAST_POINTS, Math.round(now_ * factor));
   }
 }
 
