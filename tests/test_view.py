@@ -96,8 +96,8 @@ async def answers(engine: EngineFile, *paths: str) -> list[Any]:
         return found
 
 
-async def pictures(engine: EngineFile) -> list[float]:
-    """Brightness of the pictures that come for one look."""
+async def pictures(engine: EngineFile) -> list[tuple[int, float]]:
+    """Step and brightness of the pictures that come for one look."""
     headers = {"Authorization": f"Bearer {engine.view_token}"}
     async with (
         asyncio.timeout(MOST_SECONDS),
@@ -105,13 +105,13 @@ async def pictures(engine: EngineFile) -> list[float]:
         session.ws_connect("/api/frames") as socket,
     ):
         await socket.send_json({"look": LOOK})
-        seen: list[float] = []
+        seen: list[tuple[int, float]] = []
         while True:
             header, parts = unpack(await socket.receive_bytes())
             assert header["error"] == ""
             await socket.send_json({"shown": True})
             with Image.open(io.BytesIO(bytes(parts["picture"]))) as image:
-                seen.append(float(np.array(image).mean()))
+                seen.append((header["step"], float(np.array(image).mean())))
             if header["final"]:
                 return seen
 
@@ -125,7 +125,7 @@ def test_a_run_at_rest_is_shown_and_nothing_of_it_changes(host: Host, root: Path
     assert state["state"] == "stopped" and state["pid"] == engine.identity.pid
     assert "radiance" in [stage["name"] for stage in state["stages"]]
     assert len(photographs["photographs"]) == 7 and "matching.ratio" in config["parameters"]
-    assert set(asyncio.run(pictures(engine))) == {viewing_worker.SERVED}
+    assert set(asyncio.run(pictures(engine))) == {(0, viewing_worker.SERVED)}
     refused = EngineClient(engine.socket).command({"op": "resume"})
     assert not refused.ok and "only shows" in refused.message
     assert end(process) == (0, "")
@@ -143,7 +143,7 @@ def test_a_training_that_was_stopped_is_looked_at_where_it_stands(
         arrays = {"model/x": np.zeros(3, np.float32)}
         place.save_checkpoint("radiance", arrays, {"version": 1, "stage": {"step": 60}})
     process, engine = begin(host, root)
-    assert set(asyncio.run(pictures(engine))) == {viewing_worker.SERVED}
+    assert set(asyncio.run(pictures(engine))) == {(60, viewing_worker.SERVED)}
     assert end(process) == (0, "")
 
 

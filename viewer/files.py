@@ -53,11 +53,12 @@ def send_file(path: Path, caching: str, media_type: str | None = None) -> web.Fi
     return web.FileResponse(path, headers=headers)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Client:
-    """The built client: its page, and its other files by their names, as they were at the start.
+    """The built client: its page, and its other files by their names.
 
-    Their names hold hashes of their contents, so a client that is built anew has others.
+    Their names hold hashes of their contents: a client that is built anew, as by an upgrade while a
+    run goes on, has others, which are looked for when the first of them is asked for.
     """
 
     index: Path
@@ -80,7 +81,10 @@ class Client:
     async def send_asset(self, request: web.Request) -> web.StreamResponse:
         """Handler of `/assets/NAME`."""
         read_query(request, Query)
-        path = self.assets.get(request.match_info["name"])
+        name = request.match_info["name"]
+        if name not in self.assets and (anew := Client.read(self.index.parent)) is not None:
+            self.assets = anew.assets
+        path = self.assets.get(name)
         if path is None:
             raise Refused(
                 404, "Nothing here", "The client has no such file.", "Load the page again."

@@ -102,22 +102,27 @@ class Workplace:
         self._control.start_over()
         with failures_in_words("radiance", self.workspace):
             open_field = getattr(import_module(VIEW_SERVER[0]), VIEW_SERVER[1])
-            open_field(self._newest_field(), self._control.views)
+            field, step = self._newest_field()
+            open_field(field, self._control.views, step)
             try:
                 self._control.serve_until_stopped()
             finally:
                 self._control.begin(None)
 
-    def _newest_field(self) -> Any:
-        """The trained field, or that of the checkpoint of a training that was stopped since."""
+    def _newest_field(self) -> tuple[Any, int]:
+        """The trained field, or that of the checkpoint of a training that was stopped since; and
+        the step of the training that it is of."""
         root = self.workspace.root
         if checkpoint_path(root, VIEWED_STAGE).exists():
             from pipeline.field_reading import read_newest_field
 
             found = read_newest_field(root)
             if found.step is not None:
-                return RadianceField(found.arrays, held_out=(), size_px=1)  # neither is looked at
-        return self._stages.product("radiance")
+                # Of the other two, neither is looked at.
+                return RadianceField(found.arrays, held_out=(), size_px=1), found.step
+        entry = self.workspace.entry(VIEWED_STAGE)
+        steps = entry.report.get("steps") if entry is not None else None
+        return self._stages.product("radiance"), steps if isinstance(steps, int) else 0
 
     def close(self) -> None:
         """Finish what goes on in the background; what fails there is told as a warning."""

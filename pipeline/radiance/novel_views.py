@@ -102,12 +102,15 @@ def open_model(arrays: Mapping[str, np.ndarray]) -> RadianceModel:
         ) from error
 
 
-def serve_field(field: RadianceField | NoField, desk: ViewDesk) -> ViewService:
-    """Render a trained field for all who ask at a desk, while nothing else goes on. Raises
-    PipelineError where there is none, or none that could be rendered."""
+def serve_field(field: RadianceField | NoField, desk: ViewDesk, step: int) -> ViewService:
+    """Render a trained field for all who ask at a desk, while nothing else goes on.
+
+    step: of the training that it is of, told with the pictures. Raises PipelineError where there is
+    no field, or none that could be rendered.
+    """
     if isinstance(field, NoField):
         raise PipelineError("No radiance field", f"{field.reason}.", "See the run's report.")
-    return ViewService(desk, NovelViews(open_model(field.arrays)).answer)
+    return ViewService(desk, NovelViews(open_model(field.arrays)).answer, step=step)
 
 
 def camera_of(request: ViewRequest) -> tuple[Camera, Pose]:

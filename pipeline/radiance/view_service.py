@@ -52,12 +52,13 @@ class ViewService:
         desk: ViewDesk,
         render: Renderer,
         clock: Callable[[], float] = time.monotonic,
+        step: int = 0,
     ) -> None:
-        """clock: seconds, for the share."""
+        """clock: seconds, for the share. step: of the training, until `serve` tells another."""
         self._desk = desk
         self._render = render
         self._clock = clock
-        self._step = 0
+        self._step = step
         self._at_work: dict[str, _Rendering] = {}
         self._served: dict[str, int] = {}  # last request of each viewer that is all done
         self._saved_s = MOST_SAVED_S

@@ -60,9 +60,9 @@ class Looking(fake_stages.FakeIngest):
         return (yield from super().run(inputs, config, control))
 
 
-def serve(field: Any, desk: ViewDesk) -> ViewService:
+def serve(field: Any, desk: ViewDesk, step: int) -> ViewService:
     """In the place of `serve_field`."""
-    return ViewService(desk, renderer(SERVED))
+    return ViewService(desk, renderer(SERVED), step=step)
 
 
 def looking_plan(*, route: Route = "mapped", until: str | None = None) -> Sequence[StageEntry]:

@@ -183,4 +183,4 @@ def test_rendering_leaves_a_training_as_it_is() -> None:
 
 def test_a_field_that_is_not_there_is_told() -> None:
     with pytest.raises(PipelineError, match="no camera stands"):
-        serve_field(NoField("no camera stands"), NobodyLooks())
+        serve_field(NoField("no camera stands"), NobodyLooks(), 0)

@@ -69,6 +69,15 @@ def test_a_client_that_is_built_after_the_start_is_not_half_served(tmp_path: Pat
         assert HOW_TO_BUILD in server.send("/").body.decode()
 
 
+def test_a_client_that_is_built_anew_is_found(tmp_path: Path) -> None:
+    write_client(tmp_path / "client")
+    with running(tmp_path) as server:
+        assets = tmp_path / "client" / "assets"
+        (assets / "main-ABC123.js").rename(assets / "main-NEW789.js")
+        assert server.send("/assets/main-NEW789.js").status == 200
+        assert server.send("/assets/main-ABC123.js").status == 404
+
+
 def test_clouds_are_sent_in_parts_and_kept_for_good(browsed: Server) -> None:
     target = f"{cloud_of(browsed)}/points.bin"
     whole = browsed.send(target)
