@@ -8,10 +8,11 @@ import pytest
 from textual.color import Color
 
 from pipeline.engine.messages import Answer
-from pipeline.events import RunChanged, StageChanged, Warned
+from pipeline.events import Metric, RunChanged, StageChanged, Warned
 from tests.dashboard.pilot import SIZES, ThisPilot, drive, press, settle, shown, text_of
 from tests.dashboard.recorded import RecordedRun, app_of, begin, in_mapping, in_radiance
-from tui.dashboard.dialogs import Confirm, TooSmall
+from tests.dashboard.sketched import growing
+from tui.dashboard.dialogs import LEAST_SIZE, Confirm, TooSmall
 from tui.dashboard.keys import APP_KEYS, SCREEN_KEYS
 from tui.dashboard.look import AsciiFilter, Look
 from tui.dashboard.model import Connection
@@ -126,6 +127,39 @@ def test_readonly_steers_nothing(root: Path) -> None:
             await press(pilot, "space", "c", "x", "t", "s")
             assert run.commands == [] and isinstance(pilot.app.screen, RunScreen)
             assert "read only" in text_of(pilot) and "Stop" not in text_of(pilot)
+            run.tell("mapping", StageChanged("mapping", "failed", 1.0, "no memory", "use less"))
+            run.connection = Connection("left", "No engine", "t starts it again")
+            await settle(pilot)
+            text = text_of(pilot)
+            assert "use less" in text and "No engine" in text
+            assert "t tries" not in text and "t starts" not in text
+
+    drive(scenario())
+
+
+def test_figures_are_whole_on_the_smallest_terminal(root: Path) -> None:
+    async def scenario() -> None:
+        async with shown(app_of(growing(root)), LEAST_SIZE) as pilot:
+            lines = [line for line in text_of(pilot).splitlines() if line.startswith("points  ")]
+            assert len(lines) == 1 and "…" not in lines[0][:23], text_of(pilot)
+        run = in_radiance(root)
+        run.tell("radiance", Metric("alpha", 6.42, 651), Metric("bands", 7.0, 651))
+        async with shown(app_of(run)) as pilot:
+            assert "6.42 of 7 bands" in text_of(pilot)
+
+    drive(scenario())
+
+
+def test_the_last_stage_is_told_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        run = in_mapping(root)
+        seen = run.view
+        monkeypatch.setattr(run, "view", lambda: seen().model_copy(update={"until": "mapping"}))
+        async with shown(app_of(run), (100, 40)) as pilot:
+            assert "until mapping" in text_of(pilot)
+            run.tell("", RunChanged("done", "up to mapping"))
+            await settle(pilot)
+            assert "up to mapping" in text_of(pilot) and "until mapping" not in text_of(pilot)
 
     drive(scenario())
 

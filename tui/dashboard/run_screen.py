@@ -125,7 +125,7 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
         text.append(state or "looking for the run", STATE_STYLES.get(state, "bold"))
         if model.view is not None:
             text.append(f"  {duration_in_words(model.view.seconds)}", "dim")
-            if model.view.until:
+            if model.view.until and model.view.state != "done":  # then the reason says it
                 text.append(f"  until {model.view.until}", "dim")
             if model.view.why:
                 text.append(f"  {safe(model.view.why, 200)}", "yellow")
@@ -141,7 +141,10 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
         if wrong:
             age = model.age_s(self.dashboard.clock())
             since = f"data of {duration_in_words(age)} ago" if age and age > _OLD_S else ""
-            banner.show(joined([safe(connection.words, 160), since, safe(connection.hint, 120)]))
+            # What is left of a run can be started again, but not by those who only look.
+            idle = connection.state == "left" and self.dashboard.readonly
+            hint = "" if idle else safe(connection.hint, 120)
+            banner.show(joined([safe(connection.words, 160), since, hint]))
 
     def _show_recent(self, model: Model) -> None:
         """What happened last, below the stages where there is room."""

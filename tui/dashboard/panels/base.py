@@ -25,7 +25,8 @@ Drawer = Callable[[PlotStyle], Text]  # a plot for the room that a style gives
 class Panel(Horizontal):
     """Shows one stage in columns. A subclass draws into `column(i)` in `draw`.
 
-    COLUMNS: their widths as CSS; COLUMN: what they are made of. look: what the terminal can show.
+    COLUMNS: their widths as CSS; COLUMN: what they are made of. FIGURES_CELLS: the least room of
+    the first of several, which holds names and values. look: what the terminal can show.
     """
 
     DEFAULT_CSS = """
@@ -34,6 +35,7 @@ class Panel(Horizontal):
     """
     COLUMNS: ClassVar[tuple[str, ...]] = ("1fr",)
     COLUMN: ClassVar[type[Quiet]] = Quiet
+    FIGURES_CELLS: ClassVar[int] = 23
 
     def __init__(self, look: Look) -> None:
         super().__init__()
@@ -43,6 +45,8 @@ class Panel(Horizontal):
         self._last: tuple[Model, StageView] | None = None
         for column, width in zip(self._columns, self.COLUMNS, strict=True):
             column.styles.width = width
+        if len(self._columns) > 1:
+            self._columns[0].styles.min_width = self.FIGURES_CELLS
 
     def compose(self) -> ComposeResult:
         """The columns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
 
@@ -11,6 +11,9 @@ from tui.dashboard.look import safe
 from tui.dashboard.model import Model
 from tui.dashboard.panels.base import Panel
 from tui.dashboard.widgets import Prose, Quiet
+
+if TYPE_CHECKING:
+    from tui.dashboard.app import DashboardApp
 
 
 class FailurePanel(Panel):
@@ -26,7 +29,9 @@ class FailurePanel(Panel):
         text.append(f"{safe(stage.why, 1000)}\n")
         if stage.hint:
             text.append(f"{safe(stage.hint, 1000)}\n")
-        text.append("t tries it again; p changes parameters first.\n\n", style="dim")
+        if not cast("DashboardApp", self.app).readonly:
+            text.append("t tries it again; p changes parameters first.\n", style="dim")
+        text.append("\n")
         for line in stage.log[-max(3, height - 5) :]:
             text.append(f"{safe(line)}\n", style="dim")
         self.column(0).show(text)

@@ -23,6 +23,7 @@ class RadiancePanel(Panel):
     """Figures with the band weights; curves; the current view."""
 
     COLUMNS: ClassVar[tuple[str, ...]] = ("3fr", "4fr", "3fr")
+    FIGURES_CELLS: ClassVar[int] = 28  # with `6.42 of 7 bands`
 
     def draw(self, model: Model, stage: StageView) -> None:
         """Draw all columns."""
@@ -34,10 +35,9 @@ class RadiancePanel(Panel):
         until = stage.total if stage.unit == "steps" else None
         titled = [(titles.get(name, name), metric) for name, metric in metrics]
         self.column(1).show(self.plots(1, titled, marks, until))
+        self.only(*((0, 1, 2) if self.look.pictures else (0, 1)))
         if self.look.pictures:
             self.column(2).show(picture_text(model.pictures.get(_STAGE), *self.room(2)))
-        else:
-            self.column(2).display = False
 
     def _figures(self, model: Model, stage: StageView) -> Text:
         text = heading(model, stage)
