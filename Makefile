@@ -14,14 +14,14 @@ WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/*.json $(WEB)/*.mjs -type f)
 # viser and the dashboard want other versions of rich.
 PEER := .venv-viser
 
-.PHONY: demo test install install-dev bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar bench-viewer bench-potree bench-frames clean
+.PHONY: demo test install install-dev chromium bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar bench-viewer bench-potree bench-frames clean
 
 demo: install
 	$(BIN)/barfield demo --headless
 
 install: $(INSTALLED) $(WEB_BUILT)
 
-install-dev: $(INSTALLED_DEV) $(WEB_BUILT)
+install-dev: $(INSTALLED_DEV) $(WEB_BUILT) chromium
 
 test: install-dev
 	$(BIN)/ruff format --check .
@@ -97,6 +97,17 @@ $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 $(INSTALLED_DEV): pyproject.toml constraints.txt | $(INSTALLED)
 	$(PIP) install -q -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# The tests of the viewer drive the system's browser, and fail where there is none.
+chromium:
+	@for name in chromium chromium-browser google-chrome; do \
+	  command -v $$name >/dev/null 2>&1 && exit 0; done; \
+	if [ "`id -u`" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  apt-cache show chromium >/dev/null 2>&1 || apt-get update -q; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium && exit 0; \
+	fi; \
+	echo "Chromium could not be installed: the tests of the viewer need it, and will fail."; \
+	echo "Install it (Debian: apt install chromium)."
 
 # Installing built them; this is for sources that have changed since. Without them all else works.
 $(WEB_BUILT): $(WEB_SOURCES) | $(INSTALLED)

@@ -92,10 +92,10 @@ class Host:
             sys.argv = before
         raise AssertionError("a command ends with an exit code")
 
-    def begin(self, photos: Path, run: Path) -> EngineFile:
-        """Start the engine of a run, as `run --detach` does."""
+    def begin(self, photos: Path, run: Path, port: int | None = None) -> EngineFile:
+        """Start the engine of a run, as `run --detach` does. port: where it listens besides."""
         request = RunRequest(paths=GivenPaths(photos=photos), out=run)
-        started = start_engine(request, port=None)
+        started = start_engine(request, port=port)
         self._started.append(started.process)
         return started.engine
 

@@ -1,0 +1,182 @@
+"""The scene of a finished run: points, cameras, layers, colours, and what the address remembers."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from pipeline.engine.runtime import EngineFile
+from tests.browser.conftest import NewTab
+from tests.browser.runs import PHOTOGRAPHS
+from tests.browser.tab import THUMBNAILS_MS, Tab
+
+LEAST_VARIANCE = 20.0
+# Each layer's key, and how the picture changes by it; the others have nothing to show here.
+LAYERS = {"points": "1", "cameras": "3", "thumbnails": "4", "grid": "6", "axes": "7"}
+
+
+def places_inside(stats: dict[str, Any], tab: Tab) -> list[dict[str, Any]]:
+    """Where cameras are seen on the canvas."""
+    box = tab.page.locator("canvas.view").bounding_box()
+    assert box is not None
+    return [
+        place
+        for place in stats["cameraPlaces"]
+        if 20 < place["x"] < box["width"] - 20 and 20 < place["y"] < box["height"] - 20
+    ]
+
+
+def click_a_camera(tab: Tab) -> str:
+    """Click one of the cameras; name of its photograph."""
+    place = places_inside(tab.stats(), tab)[0]
+    at = {"x": place["x"], "y": place["y"]}
+    tab.page.locator("canvas.view").click(position=at)  # type: ignore[arg-type]
+    stats = tab.until(lambda stats: stats["selected"] >= 0)
+    name: str = stats["cameraPlaces"][stats["selected"]]["name"]
+    return name
+
+
+def until_turned(tab: Tab, layer: str, was: bool) -> None:
+    """Wait until a layer is no longer as it was, on or off."""
+    tab.until(lambda stats: stats["layers"][layer] is not was)
+
+
+def eye(tab: Tab) -> list[float]:
+    """Where the view's camera stands, by the address."""
+    view = tab.wait_for(lambda: tab.options().get("view"))
+    return [float(value) for value in view.split(",")[:3]]
+
+
+def test_points_and_cameras_are_seen(desk: EngineFile, tab: Tab) -> None:
+    stats = tab.open(desk).until(lambda stats: stats.get("points"))
+    seen = tab.settled()
+    assert seen.variance > LEAST_VARIANCE
+    stats = tab.stats()
+    assert stats["points"] == stats["total"] == stats["drawn"] > 500
+    assert stats["cameras"] == stats["thumbnails"] == PHOTOGRAPHS
+    assert stats["problem"] == "" and stats["connection"] == "live" and stats["software"]
+    assert "token" not in tab.page.url
+    tab.page.keyboard.press("1")
+    tab.page.keyboard.press("6")
+    without = tab.wait_for(lambda: seen.variance - tab.pixels().variance > 0 and tab.pixels())
+    assert without.variance < seen.variance
+
+
+def test_each_layer_changes_the_picture_and_back(desk: EngineFile, tab: Tab) -> None:
+    tab.open(desk)
+    before = tab.settled(THUMBNAILS_MS)
+    for layer, key in LAYERS.items():
+        on = tab.stats()["layers"][layer]
+        tab.page.locator("label.switch", has_text=layer.capitalize()).first.click()
+        until_turned(tab, layer, on)
+        tab.wait_for(lambda: tab.pixels().hash != before.hash)
+        assert tab.options()["layers"] == (f"-{layer}" if on else layer)
+        tab.page.keyboard.press(key)
+        tab.wait_for(lambda: tab.pixels().hash == before.hash)
+        assert tab.stats()["layers"][layer] is on and "layers" not in tab.options()
+    for layer, offered in (("Strays", None), ("Mesh", False), ("Live", True)):
+        switch = tab.page.locator("label.switch", has_text=layer).first.locator("input")
+        if offered is not None:
+            assert switch.is_enabled() is offered, layer
+        if switch.is_enabled():
+            was = tab.stats()["layers"][layer.lower()]
+            switch.click()
+            until_turned(tab, layer.lower(), was)
+
+
+def test_each_colouring_changes_the_picture(desk: EngineFile, tab: Tab) -> None:
+    tab.open(desk)
+    seen = {tab.settled().hash}
+    colour = tab.page.get_by_label("Colour", exact=True)
+    for by in ("error", "track", "height", "plain"):
+        colour.select_option(by)
+        seen.add(tab.wait_for(lambda: tab.pixels().hash not in seen and tab.settled().hash))
+        assert tab.options()["colour"] == by
+    assert len(seen) == 5
+
+
+def test_a_click_on_a_camera_flies_there_and_shows_photograph_and_render(
+    desk: EngineFile, tab: Tab
+) -> None:
+    tab.open(desk)
+    tab.settled()
+    name = click_a_camera(tab)
+    assert tab.says(".photo-panel .title", name) == name
+    tab.page.locator(".photo-panel img").wait_for(state="visible")
+    tab.wait_for(lambda: tab.page.evaluate(
+        "document.querySelector('.photo-panel img').naturalWidth > 100"
+    ))  # fmt: skip
+    tab.until(lambda stats: not stats["moving"])
+    pose = _pose_of(tab, name)
+    centre = [-sum(pose[r][c] * pose[r][3] for r in range(3)) for c in range(3)]
+    assert math.dist(eye(tab), centre) < 0.2 * _spread(tab)
+    tab.until(lambda stats: stats["compared"] >= 1)
+    tab.wait_for(lambda: tab.frames and tab.frames[-1]["final"])
+    assert tab.pixels(".photo-panel canvas").variance > LEAST_VARIANCE
+    tab.page.keyboard.press("Escape")
+    tab.until(lambda stats: stats["selected"] == -1)
+
+
+def _cameras(tab: Tab) -> list[dict[str, Any]]:
+    cloud = tab.stats()["cloud"]
+    answer = tab.page.request.get(f"{tab.page.url.split('#')[0]}clouds/{cloud}/cameras.json")
+    images: list[dict[str, Any]] = json.loads(answer.body())["images"]
+    return images
+
+
+def _pose_of(tab: Tab, name: str) -> list[list[float]]:
+    return next(image["cam_from_world"] for image in _cameras(tab) if image["name"] == name)
+
+
+def _spread(tab: Tab) -> float:
+    """How large the scene is, as the view from above says."""
+    answer = tab.page.request.get(f"{tab.page.url.split('#')[0]}api/scene")
+    return float(json.loads(answer.body())["clouds"][0]["radius"])
+
+
+def test_what_is_shown_survives_a_reload(desk: EngineFile, tab: Tab, new_tab: NewTab) -> None:
+    tab.open(desk)
+    tab.settled()
+    tab.page.keyboard.press("6")
+    tab.page.get_by_label("Colour", exact=True).select_option("height")
+    tab.page.mouse.move(300, 300)
+    tab.page.mouse.down()
+    tab.page.mouse.move(420, 330, steps=4)
+    tab.page.mouse.up()
+    place = eye(tab)
+    name = click_a_camera(tab)
+    tab.until(lambda stats: not stats["moving"])
+    tab.wait_for(lambda: eye(tab) != place)
+    tab.settled()
+    there, address = eye(tab), tab.page.url
+    for again in (tab, new_tab(beside=tab)):
+        if again is tab:
+            tab.reload()
+        else:
+            again.page.goto(address)
+        again.settled()
+        stats = again.until(lambda stats: stats["selected"] >= 0)
+        assert stats["layers"]["grid"] is False
+        assert again.page.get_by_label("Colour", exact=True).input_value() == "height"
+        assert again.says(".photo-panel .title", name)
+        assert again.options()["layers"] == "-grid" and again.options()["colour"] == "height"
+        assert math.dist(eye(again), there) < 0.02 * _spread(again)
+
+
+def test_two_points_are_measured(desk: EngineFile, tab: Tab) -> None:
+    tab.open(desk)
+    tab.settled()
+    tab.page.keyboard.press("m")
+    canvas = tab.page.locator("canvas.view")
+    box = canvas.bounding_box()
+    assert box is not None
+    middle = (box["width"] / 2, box["height"] / 2)
+
+    def measured() -> bool:
+        for dx, dy in ((0.0, 0.0), (25.0, -15.0)):
+            canvas.click(position={"x": middle[0] + dx, "y": middle[1] + dy})
+        return bool(tab.stats()["measured"])
+
+    tab.wait_for(measured)
+    assert tab.stats()["measured"] > 0
