@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.color import Color
 
-from pipeline.engine.messages import Answer
+from pipeline.engine.messages import Answer, StageView
 from pipeline.events import Metric, RunChanged, StageChanged, Warned
 from tests.dashboard.pilot import SIZES, ThisPilot, drive, press, settle, shown, text_of
 from tests.dashboard.recorded import RecordedRun, app_of, begin, in_mapping, in_radiance
@@ -15,8 +15,9 @@ from tests.dashboard.sketched import growing
 from tui.dashboard.dialogs import LEAST_SIZE, Confirm, TooSmall
 from tui.dashboard.keys import APP_KEYS, SCREEN_KEYS
 from tui.dashboard.look import AsciiFilter, Look
-from tui.dashboard.model import Connection
+from tui.dashboard.model import Connection, Model
 from tui.dashboard.run_screen import RunScreen
+from tui.dashboard.stage_list import stage_text
 
 
 @pytest.fixture
@@ -148,6 +149,27 @@ def test_figures_are_whole_on_the_smallest_terminal(root: Path) -> None:
             assert "6.42 of 7 bands" in text_of(pilot)
 
     drive(scenario())
+
+
+@pytest.mark.parametrize(
+    ("done", "left_s", "width", "words", "none"),
+    [
+        (8, 8300.0, 100, ("8/2000 steps", "0.2/s", "48 s", "2 h 18 min left"), "\u2026"),
+        (8, 8300.0, 60, ("8/2000 steps", "0.2/s", "2 h 18 min left"), "48 s"),
+        (2000, 0.0, 100, ("2000/2000 steps", "48 s"), "left"),
+    ],
+)
+def test_the_time_left_is_what_a_narrow_line_keeps(
+    root: Path, done: int, left_s: float, width: int, words: tuple[str, ...], none: str
+) -> None:
+    stage = StageView(
+        name="radiance", state="started", done=done, total=2000, unit="steps", rate=0.2,
+        left_s=left_s, seconds=48.0,
+    )  # fmt: skip
+    text = stage_text(Model(), stage, Look(), width, False)
+    assert text.cell_len <= width and none not in text.plain
+    for word in words:
+        assert word in text.plain
 
 
 def test_the_last_stage_is_told_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,9 +84,13 @@ def stage_text(model: Model, stage: StageView, look: Look, width: int, is_last: 
         text.append(amount_in_words(stage))
         if stage.rate is not None:
             text.append(f"  {stage.rate:.1f}/s")
-        text.append(f"  {duration_in_words(stage.seconds)}", style="dim")
-        if stage.left_s is not None:
-            text.append(f"  {duration_in_words(stage.left_s)} left", style="bold")
+        seconds = f"  {duration_in_words(stage.seconds)}"
+        # All are done, but not the stage: nobody knows how long the rest of it takes.
+        is_known = stage.left_s is not None and (stage.total is None or stage.done < stage.total)
+        left = f"  {duration_in_words(stage.left_s or 0.0)} left" if is_known else ""
+        if not left or text.cell_len + len(seconds) + len(left) <= width:
+            text.append(seconds, style="dim")
+        text.append(left, style="bold")
     elif stage.seconds or stage.unit:
         if stage.total is not None:
             text.append(f"{amount_in_words(stage)}  ")
