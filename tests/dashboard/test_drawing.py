@@ -17,7 +17,7 @@ from tui.dashboard.model import ViewerAddress
 from tui.dashboard.panels import PANELS, panel_class
 from tui.dashboard.panels.radiance import band_weights
 from tui.dashboard.pictures import MOST_CELLS, half_blocks
-from tui.dashboard.plots import PlotStyle, bars, from_above, heat_map, histogram, line_plot, number
+from tui.dashboard.plots import PlotStyle, bars, from_above, heat_map, line_plot, number
 from tui.dashboard.tunnel import tunnel_command, viewer_url
 
 SIZES = st.tuples(st.integers(10, 80), st.integers(3, 20), st.booleans())
@@ -29,7 +29,7 @@ def test_plots_fit_their_room(size: tuple[int, int, bool], values: list[float]) 
     width, height, unicode = size
     style = PlotStyle(width, height, unicode, "a title", marks=(3,))
     series = [(float(i), value - 1, value) for i, value in enumerate(values)]
-    plots = [line_plot(series, style), histogram(values, style)]
+    plots = [line_plot(series, style)]
     plots.append(bars([abs(value) for value in values], style, ("first", "last")))
     plots += [heat_map([values, values], style), from_above([(v, v) for v in values], [], style)]
     for plot in plots:
@@ -49,10 +49,10 @@ def test_a_line_shows_where_the_curve_is_and_the_change() -> None:
     assert max(map(len, (line.rstrip() for line in longer.plain.split("\n")[:4]))) <= 20
 
 
-def test_a_heat_map_and_a_histogram_show_the_largest() -> None:
+def test_a_heat_map_and_bars_show_the_largest() -> None:
     grid = heat_map([[0, math.nan, 4], [1, 2, 0]], PlotStyle(10, 4, unicode=False))
     assert grid.plain == "  @\n.+ "
-    drawn = histogram([1, 1, 1, 2], PlotStyle(4, 3, unicode=False)).plain.split("\n")
+    drawn = bars([3, 0, 0, 1], PlotStyle(4, 3, unicode=False), ("1", "2")).plain.split("\n")
     assert drawn[1][0] == "@" and drawn[2].split() == ["1", "2"]
     few = bars([1, 2], PlotStyle(7, 3, unicode=False, title="t"), ("a", "b")).plain.split("\n")
     assert few == ["t", "===@@@", "a    b"]

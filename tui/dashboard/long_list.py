@@ -20,20 +20,18 @@ from tui.dashboard.look import MOST_NAME, safe
 class LongList(ScrollView, can_focus=True):
     """Lines that a subclass makes in `line`, when they come on the screen.
 
-    HEADER: lines at the top that stay, made by `header`. CURSOR: one line is marked, and the keys
-    move the mark; otherwise they scroll.
+    One of them is marked, and the keys move the mark. HEADER: lines at the top that stay, made by
+    `header`.
     """
 
     DEFAULT_CSS = """
     LongList { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
     """
     HEADER: ClassVar[int] = 0
-    CURSOR: ClassVar[bool] = True
     BINDINGS: ClassVar[list[BindingType]] = bindings((*MOVE_KEYS, OPEN_KEY))
 
     class Moved(Message):
-        """Another line is marked, or with CURSOR off, others are on the screen by the user's will.
-        number: of the line."""
+        """Another line is marked. number: of the line."""
 
         def __init__(self, number: int) -> None:
             super().__init__()
@@ -82,23 +80,13 @@ class LongList(ScrollView, can_focus=True):
         """How many lines are on the screen."""
         return max(1, self.size.height - self.HEADER)
 
-    @property
-    def at_end(self) -> bool:
-        """Whether the last line is on the screen."""
-        return self.scroll_offset.y + self.rows >= self._count
-
     def set_lines(self, count: int, cursor: int = 0) -> None:
         """There are other lines now; draws those on the screen anew."""
         self._count = count
         self._cursor = max(0, min(count - 1, cursor))
         self.virtual_size = Size(self.size.width, count + self.HEADER)
-        if self.CURSOR:
-            self._scroll_to_cursor()
+        self._scroll_to_cursor()
         self.refresh()
-
-    def to_end(self) -> None:
-        """Show the last lines."""
-        self.scroll_to(y=max(0, self._count - self.rows), animate=False, force=True)
 
     def render_line(self, y: int) -> Strip:
         """A line of the screen."""
@@ -108,7 +96,7 @@ class LongList(ScrollView, can_focus=True):
             text = self.header(y, width)
         elif number < self._count:
             text = self.line(number, width).copy()
-            if self.CURSOR and number == self._cursor:
+            if number == self._cursor:
                 text.pad_right(max(0, width - cell_len(text.plain)))
                 # Colours turned round would be patches.
                 text = Text(text.plain)
@@ -127,8 +115,7 @@ class LongList(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         """The same lines in another room."""
         self.virtual_size = Size(self.size.width, self._count + self.HEADER)
-        if self.CURSOR:
-            self._scroll_to_cursor()
+        self._scroll_to_cursor()
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
@@ -137,7 +124,7 @@ class LongList(ScrollView, can_focus=True):
             self.header_clicked(event.x)
             return
         number = self.scroll_offset.y + event.y - self.HEADER
-        if number < self._count and self.CURSOR:
+        if number < self._count:
             if number == self._cursor:
                 self.action_open()
             else:
@@ -145,11 +132,11 @@ class LongList(ScrollView, can_focus=True):
 
     def action_move(self, by: int) -> None:
         """Up or down by lines."""
-        self._go(self._where + by)
+        self._go(self._cursor + by)
 
     def action_page(self, by: int) -> None:
         """Up or down by pages."""
-        self._go(self._where + by * max(1, self.rows - 1))
+        self._go(self._cursor + by * max(1, self.rows - 1))
 
     def action_go(self, number: int) -> None:
         """To a line; -1: the last one."""
@@ -157,25 +144,18 @@ class LongList(ScrollView, can_focus=True):
 
     def action_open(self) -> None:
         """Open the marked line."""
-        if self._count and self.CURSOR:
+        if self._count:
             self.post_message(self.Opened(self._cursor))
-
-    @property
-    def _where(self) -> int:
-        return self._cursor if self.CURSOR else self.scroll_offset.y
 
     def _go(self, number: int) -> None:
         number = max(0, min(self._count - 1, number))
-        if not self.CURSOR:
-            self.scroll_to(y=number, animate=False, force=True)
-        elif number != self._cursor:
-            before, self._cursor = self._cursor, number
-            self._scroll_to_cursor()
-            for changed in (before, number):
-                y = changed - self.scroll_offset.y + self.HEADER
-                self.refresh(Region(0, y, self.size.width, 1))
-        else:
+        if number == self._cursor:
             return
+        before, self._cursor = self._cursor, number
+        self._scroll_to_cursor()
+        for changed in (before, number):
+            y = changed - self.scroll_offset.y + self.HEADER
+            self.refresh(Region(0, y, self.size.width, 1))
         self.post_message(self.Moved(number))
 
     def _scroll_to_cursor(self) -> None:

@@ -19,7 +19,6 @@ from pipeline.events import (
     Event,
     Metric,
     ParameterChanged,
-    Preview,
     Record,
     Report,
     RunChanged,
@@ -30,7 +29,6 @@ from pipeline.sketches import Sketch
 
 MOST_LINES = 2000
 MOST_MARKS = 200
-MOST_PREVIEWS = 20
 MOST_SERIES = 200
 _STATES_THAT_WARN = ("failed", "stopped", "stale")
 Level = Literal["info", "warning", "error"]
@@ -156,7 +154,6 @@ class Model:
     def _clear(self) -> None:
         self.view: RunView | None = None
         self.series: dict[tuple[str, str], Series] = {}
-        self.previews: dict[str, deque[Preview]] = {}
         self.pictures: dict[str, Picture] = {}
         self.verdicts: tuple[VerdictView, ...] = ()
         self.reports: dict[str, dict[str, Any]] = {}
@@ -282,8 +279,6 @@ class Model:
         record = event.record
         if isinstance(record, Metric):
             self._add_metric(event.stage, record)
-        elif isinstance(record, Preview):
-            self.previews.setdefault(event.stage, deque(maxlen=MOST_PREVIEWS)).append(record)
         elif isinstance(record, Report):
             self.reports[event.stage] = dict(record.data)
         elif isinstance(record, ParameterChanged):

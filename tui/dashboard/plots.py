@@ -7,7 +7,7 @@ alone, a cell is a dot.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -163,25 +163,6 @@ def sparkline(values: Sequence[float], width: int, unicode: bool = True) -> str:
     if top <= 0:
         return signs[0] * len(shown)
     return "".join(signs[min(8, max(0, round(8 * value / top)))] for value in shown)
-
-
-def histogram(
-    values: Iterable[float], style: PlotStyle, bounds: tuple[float, float] | None = None
-) -> Text:
-    """How often values occur, as upright bars over their range.
-
-    bounds: the range; by default that of the values. Values beyond it count at its ends.
-    """
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return bars((), style)
-    low, high = bounds or (min(finite), max(finite))
-    columns = max(1, style.width)
-    counts = [0] * columns
-    for value in finite:
-        place = (value - low) / ((high - low) or 1.0)
-        counts[max(0, min(columns - 1, int(place * columns)))] += 1
-    return bars(counts, style, (number(low), number(high)))
 
 
 def bars(values: Sequence[float], style: PlotStyle, ends: tuple[str, str] = ("", "")) -> Text:
