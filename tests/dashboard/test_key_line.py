@@ -8,7 +8,7 @@ import pytest
 
 from tests.dashboard.pilot import drive, press, settle, shown
 from tests.dashboard.recorded import app_of, in_mapping
-from tui.dashboard.dialogs import Confirm
+from tui.dashboard.dialogs import LEAST_SIZE, Confirm
 from tui.dashboard.key_line import KeyLine
 
 
@@ -30,6 +30,20 @@ def test_it_tells_what_does_something_here(root: Path) -> None:
             await press(pilot, "p")
             told = pilot.app.screen.query_one(KeyLine).shown
             assert "a Apply" in told and "Detach" not in told
+
+    drive(scenario())
+
+
+def test_no_key_is_cut_and_the_one_that_leaves_is_always_told(root: Path) -> None:
+    async def scenario() -> None:
+        async with shown(app_of(in_mapping(root)), LEAST_SIZE) as pilot:
+            line = pilot.app.screen.query_one(KeyLine)
+            assert len(line.shown) <= LEAST_SIZE[0]
+            assert "p Parameters" in line.shown and line.shown.endswith(" q Detach ")
+            assert "Stop" not in line.shown
+            await pilot.resize_terminal(80, 24)
+            await settle(pilot)
+            assert "s Stop" in line.shown and line.shown.endswith(" q Detach ")
 
     drive(scenario())
 

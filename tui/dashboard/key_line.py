@@ -16,7 +16,8 @@ from tui.dashboard.widgets import Line
 
 
 class KeyLine(Line):
-    """What the footer tells of the keys that do something now; a click presses one."""
+    """What the footer tells of the keys that do something now, as many as there is room for; a
+    click presses one."""
 
     DEFAULT_CSS = """
     KeyLine { dock: bottom; width: 1fr; color: $footer-foreground; background: $footer-background; }
@@ -45,12 +46,33 @@ class KeyLine(Line):
     def _show_keys(self) -> None:
         text, self._ends = Text(no_wrap=True), []
         style = f"bold {self.app.theme_variables['footer-key-foreground']}"
-        for binding in self._offered():
+        for binding in self._fitting(self._offered()):
             text.append(f" {self.app.get_key_display(binding)} ", style)
             text.append(f"{binding.description} ")
             self._ends.append((cell_len(text.plain), binding.key))
         if text != self._text or text.spans != self._text.spans:
             self.show(text)
+
+    def on_resize(self) -> None:
+        """Tell of as many keys as there is room for."""
+        self._show_keys()
+
+    def _fitting(self, offered: list[Binding]) -> list[Binding]:
+        """Those that there is room for: the last one, which leaves, and of the others the first."""
+        if not offered or not self.size.width:
+            return offered
+        *others, last = offered
+        room = self.size.width - self._cells(last)
+        shown = []
+        for binding in others:
+            room -= self._cells(binding)
+            if room < 0:
+                break
+            shown.append(binding)
+        return [*shown, last]
+
+    def _cells(self, binding: Binding) -> int:
+        return cell_len(f" {self.app.get_key_display(binding)} {binding.description} ")
 
     def _offered(self) -> list[Binding]:
         """The bindings to tell of, one for each action."""
