@@ -94,7 +94,8 @@ class Keyboard:
         for key, moved in ways.items():
             before = where()
             await press(self.pilot, key)
-            assert moved(before, where()), f"{key} moves from {before} to {where()}"
+            # Textual scrolls to an end only after the next refresh.
+            await until(self.pilot, partial(_has_moved, moved, before, where))
             self.pressed.append(key)
 
 
@@ -194,10 +195,18 @@ async def on_the_log(keys: Keyboard) -> None:
     await keys.moves(lambda: keys.app.screen.query_one("#list").cursor)  # type: ignore[attr-defined]
 
 
+def _has_moved(
+    moved: Callable[[float, float], bool], before: float, where: Callable[[], float]
+) -> bool:
+    return moved(before, where())
+
+
 async def on_the_report(keys: Keyboard) -> None:
     """Scrolled."""
     scroll = keys.app.screen.query_one("VerticalScroll")
     await until(keys.pilot, lambda: scroll.max_scroll_y > 0)  # it is laid out with what it holds
+    await press(keys.pilot, "end")
+    await until(keys.pilot, lambda: scroll.scroll_offset.y == scroll.max_scroll_y)
     await keys.moves(lambda: scroll.scroll_offset.y)
 
 
