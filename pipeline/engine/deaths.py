@@ -31,6 +31,12 @@ _HINTS = {
     signal.SIGXCPU: "Raise the limit (ulimit -t), then retry",
     signal.SIGXFSZ: "Raise the limit (ulimit -f), then retry",
 }
+# What decides how much memory a stage needs; of all others it is the number of keypoints.
+_NEEDS = {
+    "features": "features.max_size_px or features.max_keypoints",
+    "radiance": "radiance.rays or radiance.size_px",
+    "planar": "planar.pixels",
+}
 # Sequences of terminals: CSI (colours, cursor), OSC (titles, links), two-character ones.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -56,11 +62,13 @@ class MemoryWatch:
         return any(now[name] > count for name, count in self._before.items() if name in now)
 
 
-def describe_death(returncode: int, peak_rss_mb: float, killed_for_memory: bool) -> Death:
+def describe_death(
+    returncode: int, peak_rss_mb: float, killed_for_memory: bool, stage: str = ""
+) -> Death:
     """Words for the end of a worker in the middle of its stage.
 
     returncode: as of subprocess, negative for a signal. peak_rss_mb: the most memory it used.
-    killed_for_memory: as `MemoryWatch` says.
+    killed_for_memory: as `MemoryWatch` says. stage: whose parameters are to be named.
     """
     if returncode >= 0:
         return Death(
@@ -69,7 +77,7 @@ def describe_death(returncode: int, peak_rss_mb: float, killed_for_memory: bool)
         )
     number = -returncode
     if number == signal.SIGKILL:
-        return _killed(peak_rss_mb, killed_for_memory)
+        return _killed(peak_rss_mb, killed_for_memory, _NEEDS.get(stage, _NEEDS["features"]))
     try:
         known = signal.Signals(number)
     except ValueError:
@@ -110,12 +118,12 @@ def plain_line(line: str) -> str:
     return _CONTROLS.sub("", without.rpartition("\r")[2])[:_MOST_CHARACTERS]
 
 
-def _killed(peak_rss_mb: float, killed_for_memory: bool) -> Death:
+def _killed(peak_rss_mb: float, killed_for_memory: bool, needs: str) -> Death:
     limit_mb = _memory_limit_mb()
     used = f"it used up to {peak_rss_mb:.0f} of {limit_mb:.0f} MB"
     hint = (
-        "Lower features.max_size_px or features.max_keypoints, use fewer cores (taskset -c 0-3 "
-        f"barfield run ...) or a machine with more memory, then retry: {_GOES_ON}."
+        f"Lower {needs}, use fewer cores (taskset -c 0-3 barfield run ...) or a machine with more "
+        f"memory, then retry: {_GOES_ON}."
     )
     if killed_for_memory:
         return Death(f"the system killed its process for want of memory; {used}", hint)
@@ -124,7 +132,7 @@ def _killed(peak_rss_mb: float, killed_for_memory: bool) -> Death:
     return Death(
         f"its process was killed (SIGKILL), by hand or by the system; {used}",
         f"Retry: {_GOES_ON}. If it is killed again at the same place, it lacks memory: lower "
-        "features.max_size_px.",
+        f"{needs}.",
     )
 
 

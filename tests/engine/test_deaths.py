@@ -41,6 +41,8 @@ def test_want_of_memory_is_told_where_there_is_reason_to(monkeypatch: pytest.Mon
     assert "probably for want of memory: it used up to 7000" in probably.why
     assert "by hand" in by_hand.why
     assert for_sure.hint == probably.hint != by_hand.hint
+    training = describe_death(-signal.SIGKILL, 500.0, killed_for_memory=True, stage="radiance")
+    assert "radiance.rays" in training.hint and "features" not in training.hint
     crash = describe_death(-signal.SIGSEGV, 7000.0, killed_for_memory=True)
     assert "memory" not in crash.why
 
