@@ -32,7 +32,7 @@ def test_a_view_is_coarse_while_it_moves_and_refines_when_it_rests(
     box = tab.page.locator("canvas.view").bounding_box()
     assert box is not None and last["level"] == 1 and last["error"] == ""
     assert (last["width"], last["height"]) == (round(box["width"]), round(box["height"]))
-    assert last["step"] == tab.stats()["render"]["step"]
+    assert last["step"] == tab.stats()["render"]["step"] > 0
     tab.wait_for(lambda: tab.pixels().hash != before.hash)
     tab.says(".render-status", "full")
     assert tab.options()["render"] == "1"

@@ -16,20 +16,25 @@ LEAST_VARIANCE = 20.0
 LAYERS = {"points": "1", "cameras": "3", "thumbnails": "4", "grid": "6", "axes": "7"}
 
 
-def places_inside(stats: dict[str, Any], tab: Tab) -> list[dict[str, Any]]:
-    """Where cameras are seen on the canvas."""
-    box = tab.page.locator("canvas.view").bounding_box()
-    assert box is not None
-    return [
-        place
-        for place in stats["cameraPlaces"]
-        if 20 < place["x"] < box["width"] - 20 and 20 < place["y"] < box["height"] - 20
-    ]
+# Cameras that can be clicked on: on the canvas, and under no panel.
+PLACES = """
+places => {
+  const canvas = document.querySelector("canvas.view");
+  const box = canvas.getBoundingClientRect();
+  return places.filter(({x, y}) => document.elementFromPoint(box.x + x, box.y + y) === canvas);
+}
+"""
+
+
+def places_inside(tab: Tab) -> list[dict[str, Any]]:
+    """Where on the canvas cameras are seen and can be clicked on."""
+    found: list[dict[str, Any]] = tab.page.evaluate(PLACES, tab.stats()["cameraPlaces"])
+    return found
 
 
 def click_a_camera(tab: Tab) -> str:
     """Click one of the cameras; name of its photograph."""
-    place = places_inside(tab.stats(), tab)[0]
+    place = places_inside(tab)[0]
     at = {"x": place["x"], "y": place["y"]}
     tab.page.locator("canvas.view").click(position=at)  # type: ignore[arg-type]
     stats = tab.until(lambda stats: stats["selected"] >= 0)

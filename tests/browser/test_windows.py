@@ -48,7 +48,7 @@ def test_on_a_phone(desk: EngineFile, new_tab: NewTab) -> None:
     tab.page.locator("aside.panel").wait_for(state="visible")
     tab.page.get_by_role("button", name="Panel", exact=True).tap()
     tab.page.locator("aside.panel").wait_for(state="hidden")
-    place = places_inside(tab.stats(), tab)[0]
+    place = places_inside(tab)[0]
     canvas = tab.page.locator("canvas.view").bounding_box()
     assert canvas is not None
     tab.page.touchscreen.tap(canvas["x"] + place["x"], canvas["y"] + place["y"])
