@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 RunStateName = Literal["starting", "running", "paused", "stopping", "stopped", "failed", "done"]
 StageStateName = Literal["waiting", "started", "done", "skipped", "stale", "stopped", "failed"]
+FilmStateName = Literal["rendering", "done", "failed", "cancelled"]
 # Of a run that has nothing more to do.
 ENDED: tuple[RunStateName, ...] = ("stopped", "failed", "done")
 
@@ -172,6 +173,24 @@ class SceneChanged(Record):
     version: str
 
 
+@dataclass(frozen=True)
+class FilmChanged(Record):
+    """How far the film is that a client has asked for; there is one at a time.
+
+    name: of the film. done, total: frames. left_s: seconds left, None while unknown. file: its name
+    in `renders/`, once it is done. why: in words, where it has ended otherwise than was wanted.
+    """
+
+    kind: ClassVar[str] = "film"
+    name: str
+    state: FilmStateName
+    done: int = 0
+    total: int = 0
+    left_s: float | None = None
+    file: str = ""
+    why: str = ""
+
+
 KINDS: Mapping[str, type[Record]] = {
     record.kind: record
     for record in (
@@ -185,6 +204,7 @@ KINDS: Mapping[str, type[Record]] = {
         ParameterChanged,
         Checkpointed,
         SceneChanged,
+        FilmChanged,
     )
 }
 

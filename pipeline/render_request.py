@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pipeline.path_entries import PathEntry
 
 PATHS = ("orbit", "spiral", "cameras")
 Format = Literal["png", "gif", "mp4"]
@@ -15,7 +18,8 @@ Format = Literal["png", "gif", "mp4"]
 class RenderRequest:
     """A camera's way through a scene, as pictures or a film.
 
-    path: one of PATHS, or the name of a JSON file. frames: how many; None: 72, or those of the
+    path: one of PATHS, or the name of a JSON file. keyframes: what such a file would hold; then the
+    path is only a name. frames: how many; None: 72, or those of the
     file. size: width and height in pixels; None: that of the photographs as they were learned.
     depth: write depths too. out: folder for the result; None: `renders/<path>` in the run.
     """
@@ -27,6 +31,7 @@ class RenderRequest:
     format: Format = "gif"
     depth: bool = False
     out: Path | None = None
+    keyframes: tuple[PathEntry, ...] = ()
 
 
 @dataclass(frozen=True)

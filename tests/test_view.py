@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.engine.messages import FIRST_PORT
+from pipeline.engine.messages import FIRST_PORT, FilmView
 from pipeline.engine.runtime import EngineFile, find_engine
 from pipeline.formats.bundle import unpack
 from pipeline.manifest import Ingredients, StageEntry
@@ -27,6 +27,7 @@ from pipeline.workspace import Workspace
 from tests.engine import viewing_worker
 from tests.engine_runs import Host, own_host, until
 from tests.fake_engine_process import WORKER
+from tests.radiance.test_films import trained_run
 from tests.viewer.run_to_browse import write_run_to_browse
 from tui.client import EngineClient
 
@@ -38,6 +39,14 @@ LOOK = {
     "height": 32,
     "cam_from_world": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]],
     "fov_y_deg": 50,
+}
+FILM: dict[str, Any] = {
+    "op": "render-path",
+    "name": "mine",
+    "keyframes": [{"position": [n, -4, 0], "look_at": [0, 0, 0], "up": [0, 0, 1]} for n in (0, 1)],
+    "frames": 3,
+    "width": 24,
+    "height": 16,
 }
 
 
@@ -147,6 +156,26 @@ def test_a_training_that_was_stopped_is_looked_at_where_it_stands(
     assert end(process) == (0, "")
 
 
+def test_a_film_of_a_run_at_rest(host: Host, tmp_path: Path) -> None:
+    root = trained_run(tmp_path / "garden")
+    process, engine = begin(host, root)
+    client = EngineClient(engine.socket)
+    answer = client.command(FILM)
+    assert answer.ok, answer
+
+    def ended() -> FilmView | None:
+        film = client.state().film
+        return film if film is not None and film.state != "rendering" else None
+
+    film = until(ended)
+    assert (film.state, film.name, film.done, film.total) == ("done", "mine", 3, 3), film
+    (renders,) = asyncio.run(answers(engine, "/api/renders"))
+    assert [one["name"] for one in renders["films"]] == [film.file]
+    assert not client.command(FILM).ok
+    assert end(process) == (0, "")
+    host.wait_until_empty()
+
+
 @pytest.mark.parametrize(
     ("options", "serves"), [((), True), (("--no-viewer",), False), (("--headless",), False)]
 )
@@ -214,6 +243,8 @@ def test_the_engine_of_a_run_that_goes_on_is_asked_for_a_port(host: Host, tmp_pa
     assert found.engine == engine.engine and found.port is not None
     (state,) = asyncio.run(answers(found, "/api/state"))
     assert state["state"] in ("starting", "running")
+    refused = EngineClient(engine.socket).command(FILM)
+    assert not refused.ok and "at work" in refused.message
     assert end(process) == (0, "")
     assert engine.identity.alive()
     assert EngineClient(engine.socket).command({"op": "stop"}).ok

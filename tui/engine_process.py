@@ -27,7 +27,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.checkpoint_file import checkpoint_path
-from pipeline.engine import preparing, runtime
+from pipeline.engine import filming, preparing, runtime
 from pipeline.engine.audience import Audience, Patience
 from pipeline.engine.interface import Engine
 from pipeline.engine.journal import Journal, JournalIdentity
@@ -44,7 +44,7 @@ from pipeline.engine.worker_process import (
 )
 from pipeline.engine.workers import Workers
 from pipeline.errors import PipelineError
-from pipeline.events import Record, RunChanged, StageChanged, Warned
+from pipeline.events import ENDED, Record, RunChanged, StageChanged, Warned
 from pipeline.process_identity import ProcessIdentity
 from pipeline.request import RunRequest
 from pipeline.run_directory import RunDirectory
@@ -191,10 +191,11 @@ async def _engine(
         )
         start_worker = partial(_start_worker, directory, request, listeners)
         checkpoint = checkpoint_path(directory.root, VIEWED_STAGE)
-        viewing = Viewing(
-            start_worker,
-            lambda: directory.entry(VIEWED_STAGE) is not None or checkpoint.exists(),
-        )
+
+        def has_field() -> bool:
+            return directory.entry(VIEWED_STAGE) is not None or checkpoint.exists()
+
+        viewing = Viewing(start_worker, has_field)
         workers = Workers(start_worker)
         audience = Audience()
         patience = Patience(failed_s=options.patience_s)
@@ -204,7 +205,19 @@ async def _engine(
         start_beside = partial(start_worker, threads=preparing.THREADS, nice=preparing.NICE)
         clouds = preparing.Preparing(directory.root, start_beside, journal.view, journal.tell)
         stack.push_async_callback(clouds.close)
-        service = Service(directory, parameters, journal, supervisor, audience, viewing, clouds)
+        films = filming.Filming(
+            directory.root,
+            partial(start_worker, nice=filming.NICE),
+            journal.tell,
+            lambda: viewing.run_at_work or supervisor.state not in ENDED,
+            has_field,
+            audience.listening,
+        )
+        viewing.end_with_rest(films.end)
+        stack.push_async_callback(films.end, "its engine ends")
+        service = Service(
+            directory, parameters, journal, supervisor, audience, viewing, clouds, films
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
         published = await stack.enter_async_context(

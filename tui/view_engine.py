@@ -11,14 +11,20 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.checkpoint_file import checkpoint_path
-from pipeline.engine import preparing, runtime
+from pipeline.engine import filming, preparing, runtime
 from pipeline.engine.interface import Engine
 from pipeline.engine.onlooking import Onlooker, view_at_rest
 from pipeline.engine.parameters import parameters_at_rest
@@ -96,8 +102,17 @@ async def look_on(
                 parameters_at_rest(request),
                 viewing,
                 lambda tell: preparing.Preparing(root, beside, lambda: onlooker.view(), tell),
+                lambda tell: filming.Filming(
+                    root,
+                    partial(start, replace(spec, nice=filming.NICE)),
+                    tell,
+                    lambda: False,
+                    partial(_has_field, root),
+                    nullcontext,
+                ),
             )
             stack.push_async_callback(onlooker.preparing.close)
+            stack.push_async_callback(onlooker.filming.end, "its engine ends")
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, onlooker.stop)
             published = await stack.enter_async_context(serving(root, onlooker, identity, process))

@@ -18,7 +18,7 @@ from viewer.refusals import Refused
 MessageT = TypeVar("MessageT")
 QueryT = TypeVar("QueryT", bound="Query")
 
-_MOST_VALUES = 2000
+_MOST_VALUES = 4000
 _DEEPEST = 16
 _LARGEST_INTEGER = 2**53 - 1  # the largest that a browser reads exactly
 _WORDS = {"extra_forbidden": "unknown", "missing": "is missing"}

@@ -23,6 +23,7 @@ from pipeline.engine.log_reader import START, LogReader, Place
 from pipeline.events import (
     Checkpointed,
     Event,
+    FilmChanged,
     Metric,
     ParameterChanged,
     Preview,
@@ -37,7 +38,7 @@ from pipeline.events import (
 
 EVENTS = "events.jsonl"
 STATE_RECORDS = (StageChanged, RunChanged, ParameterChanged, Checkpointed)
-THINNED_RECORDS = (Progress, Preview, Report)
+THINNED_RECORDS = (Progress, Preview, Report, FilmChanged)
 SECONDS_BETWEEN_LINES = 1.0  # of the same kind of thinned record of a stage
 SECONDS_TO_CLOSE = 5.0
 Clock = Callable[[], float]

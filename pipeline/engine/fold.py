@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.engine.messages import MetricView, StageView
+from pipeline.engine.messages import FilmView, MetricView, StageView
 from pipeline.engine.rate import Rate
 from pipeline.events import (
     ENDED,
     Checkpointed,
     Event,
+    FilmChanged,
     Metric,
     ParameterChanged,
     Preview,
@@ -69,6 +71,7 @@ class RunState(BaseModel):
     stages: dict[str, StageState] = {}
     metrics: dict[str, MetricView] = {}
     warnings: list[str] = []
+    film: FilmView | None = None
 
     def apply(self, event: Event) -> None:
         """Add the next event."""
@@ -81,6 +84,8 @@ class RunState(BaseModel):
             self._change_stage(event, record)
         elif isinstance(record, Metric):
             self.set_metric(event.stage, record)
+        elif isinstance(record, FilmChanged):
+            self.film = FilmView(**asdict(record))
         elif isinstance(record, ParameterChanged):
             # Where it takes effect, it is told again, when later ones may have been made.
             self.revision = max(self.revision, record.revision)
@@ -114,7 +119,7 @@ class RunState(BaseModel):
 
     def _change_run(self, event: Event, record: RunChanged) -> None:
         if record.state == "starting":
-            self.stages, self.warnings = {}, []
+            self.stages, self.warnings, self.film = {}, [], None
             self.started = event.time
             self.began = self.mono = event.mono
         if record.state == "paused":

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.engine.event_log import Entry
-from pipeline.events import Metric, Progress, Report
+from pipeline.events import FilmChanged, Metric, Progress, Report
 
 MOST_EVENTS = 2000
 MOST_BYTES = 16 * 2**20
 SECONDS_BETWEEN_BATCHES = 0.25
 # The records that come often: here a later one takes the place of an earlier one with its key.
-_REPLACED = (Progress, Metric, Report)
+_REPLACED = (Progress, Metric, Report, FilmChanged)
 
 
 class Hub:

@@ -6,11 +6,12 @@ of each message is part of the interface.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
-from pipeline.events import RunStateName, StageStateName
+from pipeline.events import FilmStateName, RunStateName, StageStateName
+from pipeline.path_entries import FROM_JSON, PathEntry, wrong_with_way
 from pipeline.scene_answer import SceneAnswer
 from pipeline.view_requests import FrameAsk, FrameHeader
 
@@ -19,6 +20,8 @@ FIRST_PORT = 8123
 """Where a server listens that may choose its port: the first free one from here on."""
 
 PORTS_TRIED = 100
+MOST_KEYFRAMES = 200
+MOST_FILM_FRAMES = 3000
 
 
 class Message(BaseModel):
@@ -85,8 +88,76 @@ class SetParameters(Message):
     confirm: bool = False
 
 
+class RenderPath(Message):
+    """Render a film along a path, into `renders/`: the camera moves smoothly from keyframe to
+    keyframe, as in `barfield render --path FILE`.
+
+    keyframes: with their own `seconds`, or all without: then they are evenly spread. frames: in
+    all; or seconds: how long the film is, at fps frames a second. Without both, it is as long as
+    the keyframes say, or has a frame for each. width, height: in pixels. name: of the film; "":
+    film-1, film-2, ...
+    """
+
+    op: Literal["render-path"]
+    keyframes: Annotated[tuple[PathEntry, ...], FROM_JSON] = Field(
+        min_length=1, max_length=MOST_KEYFRAMES
+    )
+    frames: int | None = Field(default=None, ge=1, le=MOST_FILM_FRAMES)
+    seconds: float | None = Field(default=None, gt=0.0, le=3600.0)
+    fps: float = Field(default=24.0, ge=1.0, le=60.0)
+    width: int = Field(ge=8, le=4096)
+    height: int = Field(ge=8, le=4096)
+    name: str = Field(default="", max_length=60, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$|^$")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.frames is not None and self.seconds is not None:
+            raise ValueError("either frames or seconds, not both")
+        if wrong := wrong_with_way(self.way):
+            raise ValueError(f"keyframes: {wrong}")
+        if self.frame_count > MOST_FILM_FRAMES:
+            raise ValueError(f"{self.frame_count} frames are too many: {MOST_FILM_FRAMES} at most")
+        return self
+
+    @property
+    def way(self) -> tuple[PathEntry, ...]:
+        """The keyframes with their times."""
+        if any(entry.seconds is not None for entry in self.keyframes):
+            return self.keyframes
+        timed = enumerate(self.keyframes)
+        return tuple(e.model_copy(update={"seconds": float(n)}) for n, e in timed)
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames the film has."""
+        if self.frames is not None:
+            return self.frames
+        first, last = self.keyframes[0].seconds, self.keyframes[-1].seconds
+        if self.seconds is not None:
+            length_s = self.seconds
+        elif first is None or last is None:
+            return len(self.keyframes)
+        else:
+            length_s = min(last - first, 1e6)
+        return max(1, round(length_s * self.fps) + 1)
+
+
+class CancelRender(Message):
+    """Stop rendering the film; nothing of it is kept."""
+
+    op: Literal["cancel-render"]
+
+
 Command = Annotated[
-    Pause | Resume | Stop | SaveCheckpoint | Retry | RunUntil | SetParameters,
+    Pause
+    | Resume
+    | Stop
+    | SaveCheckpoint
+    | Retry
+    | RunUntil
+    | SetParameters
+    | RenderPath
+    | CancelRender,
     Field(discriminator="op"),
 ]
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
@@ -144,13 +215,26 @@ class MetricView(Message):
     unit: str = ""
 
 
+class FilmView(Message):
+    """The film that was asked for last, as in FilmChanged."""
+
+    name: str
+    state: FilmStateName
+    done: int = 0
+    total: int = 0
+    left_s: float | None = None
+    file: str = ""
+    why: str = ""
+
+
 class RunView(Message):
     """The whole state of a run: what a client needs that knows nothing yet.
 
     engine: identity of the engine process; sequence numbers are comparable only within one. run:
     the run's name; root: its directory. started: seconds since the epoch; seconds: run time on the
     engine's monotonic clock. seq: of the newest event in it. revision: of the configuration.
-    until: the last stage to run, null for all. warnings: the newest ones, in words.
+    until: the last stage to run, null for all. warnings: the newest ones, in words. film: that this
+    engine renders, or rendered last.
     """
 
     protocol: int = PROTOCOL
@@ -170,6 +254,7 @@ class RunView(Message):
     stages: tuple[StageView, ...] = ()
     metrics: tuple[MetricView, ...] = ()
     warnings: tuple[str, ...] = ()
+    film: FilmView | None = None
 
 
 class EventsAnswer(Message):
@@ -285,9 +370,9 @@ class Told(Message):
 
 
 MESSAGES: tuple[type[BaseModel], ...] = (
-    Pause, Resume, Stop, SaveCheckpoint, Retry, RunUntil, SetParameters, Answer, RunView,
-    EventsAnswer, ConfigAnswer, LogAnswer, MetricAnswer, SceneAnswer, Hello, EventBatch, Tick, Ask,
-    Told, OpenPort, PortAnswer, FrameAsk, FrameHeader,
+    Pause, Resume, Stop, SaveCheckpoint, Retry, RunUntil, SetParameters, RenderPath, CancelRender,
+    Answer, RunView, EventsAnswer, ConfigAnswer, LogAnswer, MetricAnswer, SceneAnswer, Hello,
+    EventBatch, Tick, Ask, Told, OpenPort, PortAnswer, FrameAsk, FrameHeader,
 )  # fmt: skip
 
 

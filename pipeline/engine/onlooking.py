@@ -1,8 +1,8 @@
 """The engine of a run that nobody works on: it shows what is there, and starts nothing.
 
-Nothing is written into the run directory but clouds, which follow from what is there, and those
-only where it can be written. The journal is read once, at the start: only a run that goes on
-changes it, and whoever starts one takes this engine's place.
+Nothing is written into the run directory but clouds, which follow from what is there, and films
+that somebody asks for, and those only where it can be written. The journal is read once, at the
+start: only a run that goes on changes it, and whoever starts one takes this engine's place.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from typing import Any
 
 from pipeline.engine.deaths import last_lines
 from pipeline.engine.event_log import EVENTS, THINNED_RECORDS, Entry, plain_json
+from pipeline.engine.filming import Filming
 from pipeline.engine.hub import MOST_EVENTS, Hub
 from pipeline.engine.interface import Subscription, Window
 from pipeline.engine.log_reader import LogReader
 from pipeline.engine.messages import (
     Answer,
+    CancelRender,
     Command,
     ConfigAnswer,
     EventsAnswer,
     LogAnswer,
     MetricAnswer,
+    RenderPath,
     RunView,
     StageView,
     Stop,
@@ -47,7 +50,7 @@ class Onlooker:
     """The `Engine` that the server sees, for a run at rest.
 
     view: of the run, see `view_at_rest`. prepare: makes what prepares the clouds, and is given what
-    tells of them.
+    tells of them. film: likewise, what makes films.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Onlooker:
         config: ConfigAnswer,
         viewing: Viewing,
         prepare: Callable[[Callable[[str, Record], None]], Preparing],
+        film: Callable[[Callable[[str, Record], None]], Filming],
     ) -> None:
         self._root = root
         self._view = view
@@ -67,6 +71,7 @@ class Onlooker:
         self._past: asyncio.Task[list[dict[str, Any]]] | None = None
         self._ended = asyncio.Event()
         self.preparing = prepare(self.tell)
+        self.filming = film(self.tell)
 
     def tell(self, stage: str, record: Record) -> None:
         """Tell all who listen."""
@@ -83,7 +88,8 @@ class Onlooker:
 
     def view(self) -> RunView:
         """The whole state."""
-        return self._view.model_copy(update={"seq": self._hub.seq})
+        film = self.filming.view()
+        return self._view.model_copy(update={"seq": self._hub.seq, "film": film})
 
     async def events_since(self, engine: str, seq: int, wait_s: float) -> EventsAnswer:
         """Events after `seq`; waits up to `wait_s` seconds for the first one."""
@@ -120,10 +126,12 @@ class Onlooker:
         return self._viewing.open()
 
     async def command(self, command: Command, by: str) -> Answer:
-        """Only the end can be commanded."""
+        """Only films and the end can be commanded."""
         if isinstance(command, Stop):
             self.stop()
             return Answer(ok=True, message="The run is shown no longer.")
+        if isinstance(command, RenderPath | CancelRender):
+            return await self.filming.command(command, by)
         return Answer(
             ok=False,
             message="The run is at rest, and this engine only shows it.",

@@ -1,7 +1,7 @@
 """What engine and worker say to each other: the headers of the frames between them.
 
-Down go orders, up go reports. A worker carries out one `RunStage`, `WriteReport`, `ServeViews` or
-`PrepareCloud` at a time; the others reach the stage at its next `poll`.
+Down go orders, up go reports. A worker carries out one `RunStage`, `WriteReport`, `ServeViews`,
+`PrepareCloud` or `RenderFilm` at a time; the others reach the stage at its next `poll`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from pipeline.config import RunConfig
 from pipeline.errors import DiskFull, PipelineError
+from pipeline.path_entries import PathEntry
 from pipeline.request import Change, GivenPaths
 from pipeline.stages import Route
 from pipeline.view_requests import FrameHeader, ViewRequest
@@ -136,6 +137,19 @@ class PrepareCloud(Frame):
     without_open3d: str = ""
 
 
+class RenderFilm(Frame):
+    """Render the run's newest field along a path, into `renders/`. frames: in all, from the first
+    keyframe to the last."""
+
+    do: Literal["film"] = "film"
+    name: str
+    keyframes: tuple[PathEntry, ...]
+    frames: int
+    fps: float
+    width: int
+    height: int
+
+
 class End(Frame):
     """Finish what runs in the background and exit."""
 
@@ -156,6 +170,7 @@ Order = Annotated[
     | LeaveView
     | ServeViews
     | PrepareCloud
+    | RenderFilm
     | End,
     Field(discriminator="do"),
 ]
@@ -238,8 +253,27 @@ class Prepared(Frame):
     died: bool = False
 
 
+class FilmProgress(Frame):
+    """How far `RenderFilm` is: frames done, of how many; seconds left, null while unknown."""
+
+    is_: Literal["filming"] = "filming"
+    done: int
+    total: int
+    left_s: float | None = None
+
+
+class Filmed(Frame):
+    """The end of `RenderFilm`. file: its name in `renders/`; note: what is other than usual, error:
+    why there is no film, in words."""
+
+    is_: Literal["filmed"] = "filmed"
+    file: str = ""
+    note: str = ""
+    error: str = ""
+
+
 Saying = Annotated[
-    Records | Paused | StageEnd | Reported | ViewShown | Served | Prepared,
+    Records | Paused | StageEnd | Reported | ViewShown | Served | Prepared | FilmProgress | Filmed,
     Field(discriminator="is_"),
 ]
 SAYING: TypeAdapter[Saying] = TypeAdapter(Saying)

@@ -9,16 +9,19 @@ from typing import Any
 
 from pipeline.engine.audience import Audience
 from pipeline.engine.deaths import last_lines
+from pipeline.engine.filming import Filming
 from pipeline.engine.interface import Subscription, Window
 from pipeline.engine.journal import Journal
 from pipeline.engine.messages import (
     Answer,
+    CancelRender,
     Command,
     ConfigAnswer,
     EventsAnswer,
     LogAnswer,
     MetricAnswer,
     Pause,
+    RenderPath,
     Resume,
     Retry,
     RunUntil,
@@ -51,6 +54,7 @@ class Service:
         audience: Audience,
         viewing: Viewing,
         preparing: Preparing,
+        filming: Filming,
     ) -> None:
         self._directory = directory
         self._parameters = parameters
@@ -59,6 +63,7 @@ class Service:
         self._audience = audience
         self._viewing = viewing
         self._preparing = preparing
+        self._filming = filming
         self._one_at_a_time = asyncio.Lock()
 
     def view(self) -> RunView:
@@ -136,6 +141,8 @@ class Service:
                 return await self._run_until(command.stage)
             case SetParameters():
                 return await self._set(command, by)
+            case RenderPath() | CancelRender():
+                return await self._filming.command(command, by)
 
     def _pause(self, by: str) -> Answer:
         supervisor = self._supervisor

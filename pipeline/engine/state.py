@@ -109,4 +109,5 @@ def run_view(root: Path, identity: JournalIdentity, state: RunState, mono: float
         stages=tuple(stage.view(mono) for stage in state.stages.values()),
         metrics=tuple(state.metrics.values()),
         warnings=tuple(state.warnings),
+        film=state.film,
     )

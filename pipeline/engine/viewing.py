@@ -41,6 +41,7 @@ class Viewing:
         self._running = False
         self._own: asyncio.Task[None] | None = None
         self._asked = 0.0
+        self._others: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     def open(self) -> ViewerWindow:
         """A place for one more viewer. Raises PipelineError where there are too many."""
@@ -63,6 +64,15 @@ class Viewing:
         """The worker has nothing to show any more."""
         self._worker = None
 
+    @property
+    def run_at_work(self) -> bool:
+        """Whether the run is at work, or about to be."""
+        return self._running
+
+    def end_with_rest(self, end: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Call this too when the run goes to work: what else has a worker while it is at rest."""
+        self._others.append(end)
+
     async def run_begins(self) -> None:
         """The run goes to work: there must be no worker beside its own."""
         self._running = True
@@ -70,6 +80,8 @@ class Viewing:
             self._own.cancel()
             await asyncio.wait({self._own})
             self._own = None
+        for end in self._others:
+            await end()
 
     def run_rests(self) -> None:
         """The run has come to an end, for now."""

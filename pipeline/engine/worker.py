@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import math
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -28,9 +30,12 @@ from pipeline.engine.orders import (
     AcknowledgeView,
     Begin,
     End,
+    Filmed,
+    FilmProgress,
     LeaveView,
     PrepareCloud,
     Prepared,
+    RenderFilm,
     RenderView,
     Reported,
     RunStage,
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
 
 SECONDS_TO_POLL = 10.0  # after the end of the engine
 SECONDS_TO_END = 20.0  # after that poll
+SECONDS_BETWEEN_FRAMES = 0.25  # of a film, that are told
 _ENGINE_GONE = 75  # exit code; nobody is left to look at it but the system's own logs
 
 
@@ -94,6 +100,8 @@ class Worker:
                     self._outbox.say(self._serve_views())
                 case PrepareCloud():
                     self._outbox.say(self._prepare_cloud(letter))
+                case RenderFilm():
+                    self._outbox.say(self._render_film(letter))
                 case RenderView() | AcknowledgeView() | LeaveView():
                     note_view(letter, self._desk)
                 case End():
@@ -165,6 +173,33 @@ class Worker:
         except PipelineError as error:
             return Prepared(error=f"{error.message} {error.hint}")
         return Prepared()
+
+    def _render_film(self, order: RenderFilm) -> Filmed:
+        """Without a workplace: the run may be one that can only be read, but for its films."""
+        from pipeline.film_making import make_film
+        from pipeline.render_request import RenderProgress, RenderRequest
+
+        told = -math.inf
+
+        def tell(progress: RenderProgress) -> None:
+            nonlocal told
+            now = time.monotonic()
+            if now - told >= SECONDS_BETWEEN_FRAMES or progress.done == progress.total:
+                told = now
+                self._outbox.say(FilmProgress(**asdict(progress)))
+
+        size = order.width, order.height
+        request = RenderRequest(
+            order.name, order.frames, size, order.fps, keyframes=order.keyframes
+        )
+        try:
+            if self._begin is None:
+                raise RuntimeError("the first order is not Begin")
+            with self._output.to(stage_log(self._begin.root, "films")):
+                file, note = make_film(self._begin.root, order.name, request, tell)
+        except PipelineError as error:
+            return Filmed(error=f"{error.message} {error.hint}")
+        return Filmed(file=file, note=note)
 
     def _entry(self, order: RunStage) -> stages.StageEntry:
         entries = self._plan(route=order.route, until=order.stage)

@@ -26,15 +26,19 @@ from pipeline.engine.channel import (
     receive_parcel,
 )
 from pipeline.engine.deaths import LOG_LINES, Death, MemoryWatch, describe_death, last_lines
+from pipeline.engine.log_cutting import cut_log, file_size
 from pipeline.engine.orders import (
     SAYING,
     Begin,
     End,
+    Filmed,
+    FilmProgress,
     Frame,
     Paused,
     PrepareCloud,
     Prepared,
     Records,
+    RenderFilm,
     Reported,
     RunStage,
     Saying,
@@ -56,14 +60,13 @@ from pipeline.view_requests import ViewFrame
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "pipeline.engine.worker")
 NICE = 5
-MOST_LOG_BYTES = 64 * 2**20
-KEPT_LOG_BYTES = 64 * 2**10
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_EXIT = 10.0  # after it has hung up
 
 OnRecords = Callable[[str, Sequence[Record]], None]
 OnPaused = Callable[[bool], None]
 OnView = Callable[[ViewFrame], None]
+OnFilm = Callable[[FilmProgress], None]
 AnswerT = TypeVar("AnswerT", bound=Frame)
 
 
@@ -114,6 +117,7 @@ class WorkerProcess:
         self._memory = MemoryWatch()
         self._peak_rss_mb = 0.0
         self._log: Path | None = None
+        self._on_film: OnFilm = lambda progress: None
         self._answers: dict[type[Frame], asyncio.Future[Any]] = {}
         self._told_to_stop = False
         self._fault = ""
@@ -173,7 +177,7 @@ class WorkerProcess:
         """Have a stage brought up to date. Any death of the worker gives the state `failed`, or
         `stopped` where it had been told to stop."""
         self._log = stage_log(self._spec.root, order.stage)
-        start, begin = _size(self._log), time.monotonic()
+        start, begin = file_size(self._log), time.monotonic()
         self._told_to_stop = False
         end = await self._ask(order, StageEnd)
         if end is None:
@@ -199,6 +203,13 @@ class WorkerProcess:
         """Have a cloud made; any death of the worker is told as the error."""
         prepared = await self._ask(order, Prepared)
         return prepared or Prepared(error=self._death().why, died=True)
+
+    async def render_film(self, order: RenderFilm, told: OnFilm) -> Filmed:
+        """Have a film rendered; any death of the worker is told as the error. told: hears how far
+        it is."""
+        self._on_film = told
+        filmed = await self._ask(order, Filmed)
+        return filmed or Filmed(error=f"{self._death().why}.")
 
     async def _ask(self, order: Frame, kind: type[AnswerT]) -> AnswerT | None:
         """Send an order that is answered by a saying of that kind; None if the worker dies of it,
@@ -289,6 +300,8 @@ class WorkerProcess:
                 self._listeners.on_view(saying)
             case Paused():
                 self._listeners.on_paused(saying.paused)
+            case FilmProgress():
+                self._on_film(saying)
             case _ if type(saying) in self._answers:
                 _settle(self._answers[type(saying)], saying)
 
@@ -301,7 +314,7 @@ class WorkerProcess:
                 await asyncio.to_thread(cut_log, self._log)
 
     def _end_by_death(self, stage: str, seconds: float) -> StageEnd:
-        death = self._death()
+        death = self._death(stage)
         if self._told_to_stop:
             why = f"it had to be forced: {death.why}"
             return StageEnd(stage=stage, state="stopped", seconds=seconds, why=why)
@@ -314,12 +327,12 @@ class WorkerProcess:
             hint=death.hint,
         )
 
-    def _death(self) -> Death:
+    def _death(self, stage: str = "") -> Death:
         if self._fault:
             return Death(self._fault, "This is a fault of the program: report it with the log.")
         code = self._process.returncode
         assert code is not None, "who waits for it learns of the end only after its reaping"
-        return describe_death(code, self._peak_rss_mb, self._memory.killed())
+        return describe_death(code, self._peak_rss_mb, self._memory.killed(), stage)
 
     def _signal_group(self, number: int) -> None:
         try:
@@ -371,28 +384,3 @@ def _settle(answered: asyncio.Future[Any], saying: Frame | None) -> None:
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
-
-
-def cut_log(path: Path, most_bytes: int = MOST_LOG_BYTES, kept_bytes: int = KEPT_LOG_BYTES) -> None:
-    """Shorten a log that has grown too long to its end, while its writer goes on appending."""
-    size = _size(path)
-    if size <= most_bytes:
-        return
-    try:
-        with path.open("r+b") as file:
-            file.seek(size - kept_bytes)
-            tail = file.read(kept_bytes)
-            file.truncate(0)
-        with path.open("ab") as file:
-            note = f"[{(size - len(tail)) // 2**20} MB of this log were removed]\n"
-            file.write(note.encode() + tail)
-    except OSError as error:
-        # A full disk, say; the next look tries again, and the stage itself will tell.
-        print(f"{path} cannot be shortened: {error}", file=sys.stderr)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

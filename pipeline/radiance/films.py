@@ -21,7 +21,7 @@ from pipeline.geometry.poses import Pose, quaternion_from_rotation, rotation_fro
 from pipeline.hashing import content_key
 from pipeline.radiance.model import RadianceModel
 from pipeline.radiance.novel_views import NovelViews, camera_of_fov, open_model
-from pipeline.radiance.path_files import PathView, read_path
+from pipeline.radiance.path_files import PathView, read_path, views_on_way
 from pipeline.radiance.paths import Rig, orbit, rig_of, spiral, through_cameras
 from pipeline.radiance.pictures import (
     LARGEST_DEPTH,
@@ -121,6 +121,8 @@ def _plan(model: RadianceModel, fingerprint: str, request: RenderRequest) -> _Fi
 
 
 def _views(rig: Rig, request: RenderRequest) -> list[PathView]:
+    if request.keyframes:
+        return views_on_way(request.keyframes, request.path, rig.up, request.frames, request.fps)
     if request.path in PATHS:
         poses = _WAYS[request.path](rig, request.frames or _USUAL_FRAMES)
         return [PathView(pose) for pose in poses]

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.config import RunConfig
 from pipeline.engine.audience import Audience, Patience
+from pipeline.engine.filming import Filming
 from pipeline.engine.messages import (
     COMMAND,
     Answer,
@@ -31,7 +32,7 @@ from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.viewing import Viewing
 from pipeline.engine.workers import Workers
 from pipeline.errors import PipelineError
-from pipeline.events import Record, RunChanged, StageChanged
+from pipeline.events import ENDED, Record, RunChanged, StageChanged
 from pipeline.manifest import Ingredients
 from pipeline.manifest import StageEntry as DoneEntry
 from pipeline.request import GivenPaths, RunRequest
@@ -141,9 +142,20 @@ class Stand:
             self.directory, self.parameters, journal, self.workers, audience, patience, viewing
         )
         preparing = Preparing(self.directory.root, self._start, journal.view, journal.tell)
-        self.service = Service(
-            self.directory, self.parameters, journal, self.supervisor, audience, viewing, preparing
+        self.has_field = False
+        filming = Filming(
+            self.directory.root,
+            self._start,
+            journal.tell,
+            lambda: viewing.run_at_work or self.supervisor.state not in ENDED,
+            lambda: self.has_field,
+            audience.listening,
         )
+        viewing.end_with_rest(filming.end)
+        self.service = Service(
+            self.directory, self.parameters, journal, self.supervisor, audience, viewing, preparing,
+            filming,
+        )  # fmt: skip
 
     async def _start(self, preload: tuple[str, ...]) -> Any:
         if self.refusal:

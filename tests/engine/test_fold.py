@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from itertools import accumulate
 from typing import Any
 
@@ -16,6 +17,8 @@ from pipeline.engine.state import JournalIdentity, run_view
 from pipeline.events import (
     Checkpointed,
     Event,
+    FilmChanged,
+    FilmStateName,
     Metric,
     ParameterChanged,
     Progress,
@@ -51,6 +54,8 @@ STAGE_STATES: list[StageStateName] = [
     "failed",
 ]
 
+FILM_STATES: list[FilmStateName] = ["rendering", "done", "failed", "cancelled"]
+
 
 def stage_changed(
     stage: str, state: StageStateName, seconds: float, words: str
@@ -74,7 +79,8 @@ def records() -> st.SearchStrategy[tuple[str, Record]]:
         st.tuples(
             st.just(""),
             st.builds(RunChanged, st.sampled_from(RUN_STATES), WORDS)
-            | st.builds(ParameterChanged, WORDS, NUMBERS, NUMBERS, WORDS, NUMBERS),
+            | st.builds(ParameterChanged, WORDS, NUMBERS, NUMBERS, WORDS, NUMBERS)
+            | st.builds(FilmChanged, WORDS, st.sampled_from(FILM_STATES), NUMBERS, NUMBERS),
         ),
     )
 
@@ -329,3 +335,13 @@ def test_an_identity_goes_into_the_view() -> None:
         "e1", "castle", "box", 12, 1e9,
     )  # fmt: skip
     assert view.root == str(ROOT)
+
+
+def test_a_film_is_known_until_the_run_begins_anew() -> None:
+    film = FilmChanged("film-1", "done", 4, 4, 0.0, "film-1.mp4", "words")
+    told: list[Record] = [RunChanged("starting"), film]
+    events = [Event(n, 0.0, 0.0, "", record) for n, record in enumerate(told, 1)]
+    known = view_of(fold(events)).film
+    assert known is not None and known.model_dump() == asdict(film)
+    again = Event(3, 0.0, 0.0, "", RunChanged("starting"))
+    assert view_of(fold([*events, again])).film is None

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from pipeline.engine import worker_process
+from pipeline.engine.log_cutting import cut_log
 from pipeline.engine.orders import StageEnd, WriteReport
-from pipeline.engine.worker_process import Listeners, WorkerProcess, WorkerSpec, cut_log
+from pipeline.engine.worker_process import Listeners, WorkerProcess, WorkerSpec
 from pipeline.errors import PipelineError
 from pipeline.request import GivenPaths
 from tests.engine import fake_worker

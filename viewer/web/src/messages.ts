@@ -51,6 +51,17 @@ export interface RunView {
   stages: StageView[];
   metrics: MetricView[];
   warnings: string[];
+  film: FilmView | null;
+}
+
+export interface FilmView {
+  name: string;
+  state: "rendering" | "done" | "failed" | "cancelled";
+  done: number;
+  total: number;
+  left_s: number | null;
+  file: string;
+  why: string;
 }
 
 interface Stamp {
@@ -80,6 +91,7 @@ export type RunEvent = Stamp &
     | { kind: "parameter"; parameter: string; old: Json; new: Json; by: string; revision: number; step: number | null }
     | { kind: "checkpoint"; step: number }
     | { kind: "scene"; version: string }
+    | ({ kind: "film" } & FilmView)
   );
 
 export interface EventsAnswer {
@@ -107,7 +119,18 @@ export type Command =
   | { op: "pause" | "resume" | "stop" | "checkpoint" }
   | { op: "retry"; stage?: string | null; confirm?: boolean }
   | { op: "run-until"; stage: string | null }
-  | { op: "set"; changes: { [key: string]: Json }; base_revision?: number | null; confirm?: boolean };
+  | { op: "set"; changes: { [key: string]: Json }; base_revision?: number | null; confirm?: boolean }
+  | { op: "render-path"; keyframes: Keyframe[]; seconds: number; fps: number; width: number; height: number; name?: string }
+  | { op: "cancel-render" };
+
+/** A place on a camera path, as in the files of `barfield render`. */
+export interface Keyframe {
+  position: Vector;
+  look_at: Vector;
+  up?: Vector;
+  fov_deg?: number;
+  seconds?: number;
+}
 
 export type Applies = "live" | "stage" | "restart";
 

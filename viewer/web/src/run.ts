@@ -8,7 +8,7 @@ import { Stream } from "./stream";
 
 const MOST_EVENTS = 3000;
 const MOST_WARNINGS = 50;
-const QUIET = new Set(["progress", "metric", "preview", "report", "scene"]);
+const QUIET = new Set(["progress", "metric", "preview", "report", "scene", "film"]);
 
 export class Run {
   readonly stream = new Stream();
@@ -129,6 +129,11 @@ function fold(view: RunView, event: RunEvent): void {
     case "checkpoint":
       if (stage) stage.checkpoint_step = event.step;
       break;
+    case "film": {
+      const { name, state, done, total, left_s, file, why } = event;
+      view.film = { name, state, done, total, left_s, file, why };
+      break;
+    }
     case "parameter":
       view.revision = Math.max(view.revision, event.revision);
       break;

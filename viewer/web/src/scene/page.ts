@@ -31,7 +31,7 @@ export function scenePage(run: Run): Page {
   const measure = new Measure(view, () => world.pickable());
   view.scene.add(measure.group);
   const path = new CameraPath(view);
-  const panel = new Panel({ view, world, novel, fly, measure, path });
+  const panel = new Panel({ view, world, novel, fly, measure, path, run });
   const photo = new PhotoPanel(view, world, (camera) => keep({ camera: camera?.photo?.toString() ?? null }));
   const help = helpSheet();
 

@@ -6,6 +6,8 @@ import { button, choice, download, fill, h, setText, slider, type Switch, toggle
 import { count, duration, number } from "../format";
 import { canRender } from "../messages";
 import { inWords } from "../api";
+import type { Run } from "../run";
+import { filmMaker } from "./film_maker";
 import { filmList } from "./films";
 import type { Fly } from "./fly";
 import type { Measure } from "./measure";
@@ -22,6 +24,7 @@ export interface Parts {
   fly: Fly;
   measure: Measure;
   path: CameraPath;
+  run: Run;
 }
 
 export type LayerName = "points" | "strays" | "cameras" | "thumbnails" | "mesh" | "grid" | "axes" | "live";
@@ -52,7 +55,8 @@ export class Panel {
   private readonly legend = h("div", { class: "legend", hidden: true });
 
   constructor(private readonly parts: Parts) {
-    const { view, world, novel, fly, measure, path } = parts;
+    const { view, world, novel, fly, measure, path, run } = parts;
+    const films = filmList();
     this.set = {
       points: (on) => {
         world.look.uniforms.points.value = on;
@@ -127,8 +131,8 @@ export class Panel {
         h("div", { class: "row" },
           button("Whole scene", () => { view.touched = false; world.goHome(true); }, { title: "Home" }),
           button("Picture", () => void this.screenshot(), { title: "P" }))),
-      section("Camera path", false, pathEditor(path)),
-      filmList(),
+      section("Camera path", false, pathEditor(path), filmMaker(run, path, films.refresh)),
+      films.element,
     );
     world.changed.on(() => this.refresh());
     this.refresh();
@@ -266,7 +270,7 @@ function pathEditor(path: CameraPath): HTMLElement {
     setText(play, path.playing ? "Stop" : "Play");
     play.disabled = path.places.length < 2;
     save.disabled = !path.places.length;
-    setText(note, path.places.length < 2 ? "Keep two or more places (K), then play them." : `${path.places.length} places, ${duration(path.seconds)}. barfield render RUN --path FILE makes a film of it.`);
+    setText(note, path.places.length < 2 ? "Keep two or more places (K), then play them." : `${path.places.length} places, ${duration(path.seconds)}. barfield render RUN --path FILE takes what is saved.`);
   };
   path.changed.on(refresh);
   refresh();

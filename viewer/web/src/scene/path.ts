@@ -2,6 +2,7 @@
 // that `barfield render RUN --path FILE` takes.
 
 import { CatmullRomCurve3, Vector3 } from "three";
+import type { Keyframe } from "../messages";
 import { Signal } from "../signal";
 import type { View } from "./view";
 
@@ -9,14 +10,6 @@ export interface Place {
   position: Vector3;
   target: Vector3;
   fov: number;
-}
-
-interface Entry {
-  position: [number, number, number];
-  look_at: [number, number, number];
-  up?: [number, number, number];
-  fov_deg?: number;
-  seconds?: number;
 }
 
 export class CameraPath {
@@ -79,7 +72,7 @@ export class CameraPath {
     this.changed.emit();
   }
 
-  toJson(): Entry[] {
+  toJson(): Keyframe[] {
     const round = (v: Vector3): [number, number, number] => [v.x, v.y, v.z];
     return this.places.map(({ position, target, fov }, n) => ({
       position: round(position),
@@ -93,7 +86,7 @@ export class CameraPath {
   /** Raises an Error in words where it is no such file. */
   fromJson(data: unknown): void {
     if (!Array.isArray(data) || !data.length) throw new Error("This is no list of cameras.");
-    this.places = data.map((entry: Partial<Entry>, n) => {
+    this.places = data.map((entry: Partial<Keyframe>, n) => {
       const { position, look_at, fov_deg } = entry;
       if (!isVector(position) || !isVector(look_at)) {
         throw new Error(`Entry ${n + 1} has no position and look_at.`);
@@ -104,7 +97,7 @@ export class CameraPath {
         fov: typeof fov_deg === "number" ? fov_deg : this.view.camera.fov,
       };
     });
-    const [first, second] = data as Entry[];
+    const [first, second] = data as Keyframe[];
     const each = (second?.seconds ?? 0) - (first?.seconds ?? 0);
     if (each > 0) this.secondsEach = each;
     this.changed.emit();
