@@ -50,10 +50,12 @@ def new_tab(browser: Browser) -> Iterator[NewTab]:
         return tabs[-1]
 
     yield make
-    for context in {tab.context for tab in tabs}:
-        context.close()
-    for tab in tabs:
-        tab.is_sound()
+    try:
+        for tab in tabs:  # before what is under way is broken off
+            tab.is_sound()
+    finally:
+        for context in {tab.context for tab in tabs}:
+            context.close()
 
 
 @pytest.fixture
