@@ -61,15 +61,14 @@ def view(
     engine, is_ours = _engine_for(root, port, tied=not detach)
     at = _opened(engine, host, port)
     engine = engine.model_copy(update={"port": at.port})
-    if as_json:
-        typer.echo(json.dumps(address_as_json(engine), indent=1))
-    else:
-        _show(engine, at, is_ours, detach)
-    if detach:
-        return
     try:
         with leaving_on_signals():
-            _stay(engine)
+            if as_json:
+                typer.echo(json.dumps(address_as_json(engine), indent=1))
+            else:
+                _show(engine, at, is_ours, detach)
+            if not detach:
+                _stay(engine)
     except KeyboardInterrupt:
         if is_ours:
             _end(engine)
