@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -93,6 +94,8 @@ def up_of(rotations: Float64s) -> tuple[float, float, float]:
 
 class SceneBook(PreviewBook):
     """Keeps the snapshots of a stage at work, two a second at most."""
+
+    FREE_S: ClassVar[float] = 0.1
 
     def draw(
         self, step: int, make: Callable[[], LiveScene | None], *, last: bool = False

@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -178,13 +178,19 @@ def in_parts(values: Sequence[float], most: int = MOST_BARS) -> tuple[float, ...
 
 class PreviewBook:
     """Keeps what a stage at work shows of itself: not more often than is asked for, and so that
-    making and keeping it takes at most `MOST_SHARE` of the time."""
+    making and keeping it takes at most `MOST_SHARE` of the time.
+
+    FREE_S: that it may take beside that, so that a short stage is seen at work, too.
+    """
+
+    FREE_S: ClassVar[float] = 0.0
 
     def __init__(self, control: Control, clock: Callable[[], float] = time.monotonic) -> None:
         """clock: monotonic seconds."""
         self._control = control
         self._clock = clock
         self._next = float("-inf")
+        self._free_s = self.FREE_S
 
     def keep(
         self, name: str, step: int, make: Callable[[], bytes], between_s: float, last: bool
@@ -197,7 +203,10 @@ class PreviewBook:
         content = make()
         file = self._control.keep_preview(name, content) if content else ""
         ended = self._clock()
-        self._next = ended + max(between_s, (ended - began) / MOST_SHARE)
+        taken_s = ended - began
+        paid_s = max(0.0, taken_s - self._free_s)
+        self._free_s -= taken_s - paid_s
+        self._next = ended + max(between_s, paid_s / MOST_SHARE)
         if file:
             yield Preview(file, step=step)
 

@@ -242,7 +242,7 @@ def test_the_engine_of_a_run_that_goes_on_is_asked_for_a_port(host: Host, tmp_pa
     process, found = begin(host, tmp_path / "garden")
     assert found.engine == engine.engine and found.port is not None
     (state,) = asyncio.run(answers(found, "/api/state"))
-    assert state["state"] in ("starting", "running")
+    assert state["state"] in ("starting", "running"), state
     refused = EngineClient(engine.socket).command(FILM)
     assert not refused.ok and "at work" in refused.message
     assert end(process) == (0, "")

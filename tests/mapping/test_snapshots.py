@@ -165,3 +165,19 @@ def test_a_book_keeps_two_a_second_and_nothing_of_nothing() -> None:
     assert [told.file for told in book.draw(4, lambda: scene)] == [
         "features/previews/00000004.scene"
     ]
+
+
+def test_the_first_snapshots_are_free_and_later_ones_wait_for_their_share() -> None:
+    folder = PreviewFolder(takes=0.04)
+    book = SceneBook(folder, folder.clock)  # type: ignore[arg-type]
+    scene = LiveScene(
+        "mapping", 1, 9, (0.0, -1.0, 0.0), np.zeros((1, 3, 4), np.float32),
+        np.zeros(1, np.int32), np.ones((1, 6), np.float32),
+    )  # fmt: skip
+    kept = []
+    for step in range(1, 41):
+        kept += [told.step for told in book.draw(step, lambda: scene)]
+        folder.now += 0.5
+    # Two are free, half of the third: it is paid for with four seconds, and those after with eight.
+    assert kept[:3] == [1, 2, 3] and len(kept) == 5
+    assert 7 <= kept[3] - kept[2] <= 9 and 15 <= kept[4] - kept[3] <= 17
