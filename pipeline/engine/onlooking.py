@@ -169,6 +169,7 @@ def view_at_rest(root: Path, identity: JournalIdentity) -> RunView:
     view = read_view(root)
     own: Mapping[str, object] = {
         "engine": identity.engine,
+        "run": identity.run,  # a copy may be called otherwise than what it was made of
         "host": identity.host,
         "pid": identity.pid,
         "started": identity.started,
@@ -176,7 +177,7 @@ def view_at_rest(root: Path, identity: JournalIdentity) -> RunView:
     if view is None:  # a copy without its journal
         stages = tuple(StageView(name=name, state="done") for name in manifest.stages)
         return RunView(
-            run=root.name, root=str(root), state="stopped", stages=stages,
+            run=identity.run, root=str(root), state="stopped", stages=stages,
             engine=identity.engine, host=identity.host, pid=identity.pid, started=identity.started,
         )  # fmt: skip
     if view.state in ENDED:

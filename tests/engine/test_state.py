@@ -10,10 +10,14 @@ import pytest
 
 from pipeline.engine.event_log import EVENTS, EventLog
 from pipeline.engine.fold import RunState
+from pipeline.engine.journal import JournalIdentity
 from pipeline.engine.log_reader import LogReader, Place
+from pipeline.engine.onlooking import view_at_rest
 from pipeline.engine.state import STATE, read_snapshot, read_view, write_snapshot
 from pipeline.errors import PipelineError
 from pipeline.events import Progress, Record, RunChanged, StageChanged, Warned
+from pipeline.version import VERSION
+from pipeline.workspace import Workspace
 from tests.engine.journals import identity
 
 RECORDS: tuple[Record, ...] = (
@@ -135,3 +139,11 @@ def test_a_moved_run_keeps_its_view(tmp_path: Path) -> None:
     assert second.root == os.fspath(tmp_path / "b")
     assert second.model_copy(update={"root": first.root}) == first
     assert LogReader(tmp_path / "b" / EVENTS).place.offset == 0
+
+
+def test_a_copy_is_shown_under_its_own_name(tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    with Workspace(root, VERSION):
+        write_run(root, 3)
+    view = view_at_rest(root, JournalIdentity("e2", "copy", "box", 13, 2e9))
+    assert (view.run, view.state) == ("copy", "failed")
