@@ -117,11 +117,17 @@ class Viewing:
 
     async def _serve_at_rest(self) -> None:
         """Have a worker render until nobody asks any more, or the run goes to work."""
-        try:
-            worker = await self._start((VIEW_SERVER[0],))
-        except PipelineError as error:
-            self._refuse_all(f"{error.message} {error.hint}")
-            return
+        left_at = -1.0
+        while self._asked > left_at:  # again, where somebody asked while the worker was leaving
+            try:
+                worker = await self._start((VIEW_SERVER[0],))
+            except PipelineError as error:
+                self._refuse_all(f"{error.message} {error.hint}")
+                return
+            left_at = await self._serve_with(worker)
+
+    async def _serve_with(self, worker: WorkerProcess) -> float:
+        """Have a worker render; when it was asked for the last time."""
         try:
             self.attach(worker)
             serving = asyncio.create_task(worker.serve_views())
@@ -132,7 +138,9 @@ class Viewing:
                 self._refuse_all(serving.result().error)
         finally:
             self.detach()
+            asked = self._asked
             await worker.close()
+        return asked
 
     def _left_s(self) -> float:
         return self._asked + self._idle_s - asyncio.get_running_loop().time()

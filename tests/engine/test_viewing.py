@@ -24,6 +24,7 @@ class FakeWorker:
         self.orders: list[Any] = []
         self.end: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
         self.closed = False
+        self.stays: asyncio.Event | None = None
 
     def order(self, order: Any) -> None:
         self.orders.append(order)
@@ -35,6 +36,8 @@ class FakeWorker:
         self.closed = True
         if not self.end.done():
             self.end.set_result(Served())
+        if self.stays is not None:
+            await self.stays.wait()
 
 
 class Stand:
@@ -153,6 +156,25 @@ def test_a_run_at_rest_gets_a_worker_for_its_viewers_as_long_as_they_ask() -> No
         assert stand.workers[1].closed
         window.ask(request(seq=4))
         assert "at work" in (await window.next_frame()).header.error
+
+    run(work)
+
+
+def test_who_asks_while_the_worker_is_leaving_gets_the_next_one() -> None:
+    async def work() -> None:
+        stand = Stand(idle_s=0.02)
+        window = stand.viewing.open()
+        window.ask(request(seq=1))
+        await until(lambda: stand.workers and stand.workers[0].orders)
+        stand.workers[0].stays = asyncio.Event()
+        await until(lambda: stand.workers[0].closed)
+        window.ask(request(seq=2))
+        stand.workers[0].stays.set()
+        await until(lambda: len(stand.workers) == 2 and stand.workers[1].orders)
+        assert [order.request.seq for order in stand.workers[1].orders] == [2]
+        await until(lambda: stand.workers[1].closed)
+        await asyncio.sleep(0.01)
+        assert len(stand.workers) == 2
 
     run(work)
 
