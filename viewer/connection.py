@@ -141,5 +141,7 @@ def _crowded() -> bytes:
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Connection: close",
+        "Cache-Control: no-store",
+        *(f"{name}: {value}" for name, value in HEADERS.items()),
     )
     return "\r\n".join((*lines, "", "")).encode() + body

@@ -62,6 +62,8 @@ def caller_of(request: web.Request) -> Caller:
 async def harden(_: web.Request, response: web.StreamResponse) -> None:
     """Give a response the headers that keep browsers from misusing it."""
     response.headers.update(HEADERS)
+    if response.status >= 400:  # the headers of a file that is not sent after all
+        response.headers["Cache-Control"] = "no-store"
     response.headers.setdefault("Cache-Control", "no-store")
 
 

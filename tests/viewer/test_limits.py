@@ -11,6 +11,7 @@ import pytest
 from tests.viewer.fake_engine import ENGINE
 from tests.viewer.server import read_reply, running, wait_for
 from viewer.limits import Limits, TokenBucket
+from viewer.security import HEADERS
 
 
 def test_only_so_many_commands_a_second(tmp_path: Path) -> None:
@@ -30,6 +31,8 @@ def crowded_out(sock: socket.socket) -> bool:
     reply = read_reply(sock)
     assert reply is not None
     assert (reply.status, reply.error["title"]) == (503, "Too many connections")
+    assert all(reply.headers[name.lower()] == value for name, value in HEADERS.items())
+    assert reply.headers["cache-control"] == "no-store"
     return sock.recv(1) == b""
 
 
