@@ -17,6 +17,7 @@ from tests.tui.visit import visit
 from tests.tui.watched import watched
 
 SIZE = (80, 24)
+LONG = "3000"  # steps of 5 ms: a notice may hide for five seconds what is waited for meanwhile
 
 
 def test_a_run_is_watched_changed_left_and_seen_to_its_end(
@@ -27,7 +28,7 @@ def test_a_run_is_watched_changed_left_and_seen_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    monkeypatch.setenv(fake_worker.STEPS, "800")
+    monkeypatch.setenv(fake_worker.STEPS, LONG)
     run = str(tmp_path / "run")
     sockets = tmp_path_factory.mktemp("t")  # the path of a socket has to be short
     shell: AbstractContextManager[Any] = (
