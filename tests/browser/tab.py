@@ -202,6 +202,16 @@ class Tab:
         assert not left, "\n".join(left)
 
 
+def keep_two_places(tab: Tab) -> None:
+    """Keep two places of the camera path."""
+    tab.page.keyboard.press("k")
+    tab.page.mouse.move(600, 200)
+    tab.page.mouse.down()
+    tab.page.mouse.move(660, 230, steps=4)
+    tab.page.mouse.up()
+    tab.page.keyboard.press("k")
+
+
 def right_one(
     stats: dict[str, Any], right: Callable[[dict[str, Any]], object]
 ) -> dict[str, Any] | None:

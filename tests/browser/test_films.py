@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.engine.runtime import EngineFile
 from tests.browser.conftest import NewTab
-from tests.browser.tab import Tab
+from tests.browser.tab import keep_two_places
 
 SMALL_FILM = """
 () => fetch("/api/command", {
@@ -17,15 +17,6 @@ SMALL_FILM = """
 }).then((answer) => answer.json())
 """
 FILM = ".film-maker"
-
-
-def keep_two_places(tab: Tab) -> None:
-    tab.page.keyboard.press("k")
-    tab.page.mouse.move(600, 200)
-    tab.page.mouse.down()
-    tab.page.mouse.move(660, 230, steps=4)
-    tab.page.mouse.up()
-    tab.page.keyboard.press("k")
 
 
 def test_a_film_is_watched_called_off_and_found_in_the_list(

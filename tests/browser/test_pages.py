@@ -74,6 +74,15 @@ def test_pairs_lead_to_a_pair_and_its_matches(desk: EngineFile, tab: Tab) -> Non
     tab.until(lambda stats: stats["page"] == "pairs")
 
 
+def test_the_browsers_own_keys_are_left_to_it(desk: EngineFile, tab: Tab) -> None:
+    tab.open(desk, "photograph/1").until(lambda stats: stats["keypoints"])
+    tab.page.keyboard.press("Control+ArrowRight")
+    tab.page.wait_for_timeout(300)
+    assert tab.page.url.endswith("#photograph/1")
+    tab.page.keyboard.press("ArrowRight")
+    tab.wait_for(lambda: tab.page.url.endswith("#photograph/2"))
+
+
 def test_a_cell_of_the_matrix_is_a_pair(desk: EngineFile, tab: Tab) -> None:
     tab.open(desk, "pairs").until(lambda stats: stats["pairs"] == PAIRS)
     box = tab.page.locator("canvas.matrix").bounding_box()

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.engine.runtime import EngineFile
 from tests.browser.conftest import NewTab
 from tests.browser.runs import PHOTOGRAPHS
-from tests.browser.tab import THUMBNAILS_MS, Tab
+from tests.browser.tab import THUMBNAILS_MS, Tab, keep_two_places
 
 LEAST_VARIANCE = 20.0
 # Each layer's key, and how the picture changes by it; the others have nothing to show here.
@@ -99,6 +99,39 @@ def test_each_colouring_changes_the_picture(desk: EngineFile, tab: Tab) -> None:
         seen.add(tab.wait_for(lambda: tab.pixels().hash not in seen and tab.settled().hash))
         assert tab.options()["colour"] == by
     assert len(seen) == 5
+
+
+def test_a_link_shows_the_colouring_that_its_sender_saw(desk: EngineFile, tab: Tab) -> None:
+    tab.open(desk)
+    photographs = tab.settled(THUMBNAILS_MS).hash
+    tab.page.get_by_label("Colour", exact=True).select_option("error")
+    tab.wait_for(lambda: tab.pixels().hash != photographs)
+    sent = tab.settled()
+    legend = tab.page.locator(".legend").inner_text()
+    tab.reload()
+    assert tab.settled(THUMBNAILS_MS).hash == sent.hash
+    assert tab.page.locator(".legend").inner_text() == legend
+
+
+def test_a_path_that_loses_its_places_while_it_is_played_stops(desk: EngineFile, tab: Tab) -> None:
+    tab.open(desk)
+    tab.settled()
+    tab.page.get_by_text("Camera path", exact=True).click()
+    keep_two_places(tab)
+    tab.page.get_by_role("button", name="Play", exact=True).click()
+    tab.page.get_by_role("button", name="Stop", exact=True).wait_for()
+    tab.page.get_by_label("Remove place 1").click()
+    assert tab.page.get_by_role("button", name="Play", exact=True).is_disabled()
+    draws = tab.stats()["draws"]
+    tab.page.keyboard.press("6")
+    tab.until(lambda stats: stats["draws"] > draws)
+
+
+def test_an_address_that_is_cut_short_shows_the_scene(desk: EngineFile, tab: Tab) -> None:
+    tab.open(desk)
+    tab.page.evaluate("location.hash = '#%E0%A4%A'")
+    tab.reload()
+    tab.until(lambda stats: stats.get("points"))
 
 
 def test_a_click_on_a_camera_flies_there_and_shows_photograph_and_render(

@@ -12,8 +12,16 @@ export const moved = new Signal<Address>();
 
 export function address(): Address {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
-  const [page = "", ...parts] = path.split("/").map(decodeURIComponent);
+  const [page = "", ...parts] = path.split("/").map(decoded);
   return { page, parts, options: new URLSearchParams(query) };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // somebody has cut or typed it
+  }
 }
 
 export function link(page: string, parts: (string | number)[] = [], options: { [key: string]: string } = {}): string {

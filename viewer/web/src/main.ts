@@ -78,7 +78,10 @@ async function show(): Promise<void> {
     const scene = id === "scene";
     const next = kept.get(id) ?? (await load(id));
     if (scene) kept.set(id, next);
-    if (shown !== key) return;
+    if (shown !== key) {
+      if (!scene) next.close?.(); // another page was asked for meanwhile
+      return;
+    }
     current?.hide?.();
     if (current && !kept.has(current.id)) current.close?.();
     current = next;

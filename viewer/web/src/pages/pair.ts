@@ -163,6 +163,7 @@ export function pairPage(): Page {
     if (next) go("pair", [next[0], next[1]]);
   };
   const keys = (event: KeyboardEvent) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
     if (event.target instanceof HTMLInputElement && event.target.type === "range") return;
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);

@@ -73,6 +73,7 @@ export function photographPage(): Page {
   const step = (by: number) => all.length && go("photograph", [(index + by + all.length) % all.length]);
 
   const keys = (event: KeyboardEvent) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
     if (event.target instanceof HTMLInputElement && event.target.type === "range") return;
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);

@@ -4,6 +4,7 @@
 import { TilesRenderer } from "3d-tiles-renderer/three";
 import { PotreePlugin } from "3d-tiles-renderer/src/three/plugins/potree/PotreePlugin.js";
 import { type Material, type Object3D, Points } from "three";
+import type { Stop } from "../signal";
 import type { Clip } from "./clip";
 import type { View } from "./view";
 
@@ -20,6 +21,7 @@ export class Octree {
   private readonly tiles: TilesRenderer;
   private readonly plugin: PotreePlugin;
   private readonly update: () => void;
+  private readonly unheard: Stop;
   private wanted: number;
 
   constructor(
@@ -44,7 +46,7 @@ export class Octree {
       tiles.update();
     };
     view.preparations.add(this.update);
-    view.drawn.on(() => this.adapt());
+    this.unheard = view.drawn.on(() => this.adapt());
     const again = () => view.invalidate();
     tiles.addEventListener("load-model", ({ scene }) => {
       this.clipOne(scene, clip);
@@ -78,6 +80,7 @@ export class Octree {
 
   dispose(): void {
     this.view.preparations.delete(this.update);
+    this.unheard();
     this.group.removeFromParent();
     this.tiles.dispose();
   }

@@ -159,6 +159,7 @@ export class Panel {
   }
 
   colour(by: Colouring): void {
+    if (!COLOURINGS.some(([known]) => known === by)) return; // an address may say anything
     this.colouring.value = by;
     this.parts.world.colour(by);
     keep({ colour: by === "photo" ? null : by });
@@ -184,13 +185,9 @@ export class Panel {
       track: () => ["2 photographs", `${world.look.uniforms.tracks.value[1]}`],
       height: () => ["low", "high"],
     };
-    const show = () => {
-      const found = ends[by]?.();
-      this.legend.hidden = !found;
-      if (found) fill(this.legend, h("span", {}, found[0]), h("i"), h("span", {}, found[1]));
-    };
-    show();
-    if (by === "error" || by === "track") setTimeout(show, 800); // its range is known with the details
+    const found = ends[by]?.();
+    this.legend.hidden = !found;
+    if (found) fill(this.legend, h("span", {}, found[0]), h("i"), h("span", {}, found[1]));
   }
 
   private refresh(): void {
@@ -238,6 +235,7 @@ export class Panel {
       }).element);
     }
     fill(this.choices, ...choices);
+    this.showLegend(this.colouring.value as Colouring); // a range is known with the details
   }
 }
 

@@ -38,6 +38,7 @@ export class CameraPath {
 
   remove(index: number): void {
     this.places.splice(index, 1);
+    if (this.places.length < 2) this.stop();
     this.changed.emit();
   }
 
@@ -86,7 +87,7 @@ export class CameraPath {
   /** Raises an Error in words where it is no such file. */
   fromJson(data: unknown): void {
     if (!Array.isArray(data) || !data.length) throw new Error("This is no list of cameras.");
-    this.places = data.map((entry: Partial<Keyframe>, n) => {
+    const places = data.map((entry: Partial<Keyframe>, n) => {
       const { position, look_at, fov_deg } = entry;
       if (!isVector(position) || !isVector(look_at)) {
         throw new Error(`Entry ${n + 1} has no position and look_at.`);
@@ -97,6 +98,8 @@ export class CameraPath {
         fov: typeof fov_deg === "number" ? fov_deg : this.view.camera.fov,
       };
     });
+    this.stop();
+    this.places = places;
     const [first, second] = data as Keyframe[];
     const each = (second?.seconds ?? 0) - (first?.seconds ?? 0);
     if (each > 0) this.secondsEach = each;

@@ -25,6 +25,7 @@ export class PhotoPanel {
   private readonly facts = h("p", { class: "about" });
   private readonly note = h("p", { class: "about", role: "status" });
   private index = -1;
+  private asked = 0;
 
   constructor(
     private readonly view: View,
@@ -44,6 +45,10 @@ export class PhotoPanel {
       this.box, this.facts, this.note);
     this.frames.problem.on((words) => setText(this.note, words));
     this.frames.frame.on((frame) => {
+      if (frame.header.seq < this.asked) { // of the photograph before
+        frame.picture.close();
+        return frame.shown();
+      }
       this.canvas.width = frame.picture.width;
       this.canvas.height = frame.picture.height;
       this.canvas.getContext("2d")!.drawImage(frame.picture, 0, 0);
@@ -113,7 +118,7 @@ export class PhotoPanel {
     setText(this.note, "asking for a render");
     const { lens } = camera;
     const scale = Math.min(1, LONGEST_SIDE / Math.max(lens.width, lens.height));
-    this.frames.look({
+    this.asked = this.frames.look({
       width: Math.round(lens.width * scale),
       height: Math.round(lens.height * scale),
       cam_from_world: camera.pose,

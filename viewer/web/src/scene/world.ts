@@ -51,6 +51,7 @@ export class World {
   private lastDraw = 0;
   private timer = 0;
   private askTimer = 0;
+  private colouring: Colouring = "photo";
   private hasDetails = false;
   private still: SceneCamera[] = [];
   private camerasOn = true;
@@ -197,6 +198,7 @@ export class World {
     if (this.snapshot?.header.stage === "mapping" && !this.follows("mapping")) this.endSnapshot();
     this.cameras.thumbnails.begin();
     this.ground();
+    this.addDetails();
     this.changed.emit();
     this.view.invalidate();
   }
@@ -290,13 +292,25 @@ export class World {
   }
 
   colour(by: Colouring): void {
+    this.colouring = by;
     this.look.colour(by);
     this.view.invalidate();
-    if ((by !== "error" && by !== "track") || this.hasDetails || !this.points) return;
+    this.addDetails();
+  }
+
+  /** What some colours need to know of each point: once all of them are there. */
+  private addDetails(): void {
+    const { colouring, points } = this;
+    if ((colouring !== "error" && colouring !== "track") || this.hasDetails) return;
+    if (!points?.header || points.loaded < points.header.count) return;
     this.hasDetails = true;
-    this.points.loadDetails().then(
-      () => this.view.invalidate(),
+    points.loadDetails().then(
+      () => {
+        this.changed.emit();
+        this.view.invalidate();
+      },
       (error) => {
+        if (this.points !== points) return;
         this.hasDetails = false;
         this.problem = `There are no details of these points: ${inWords(error)}`;
         this.changed.emit();
