@@ -18,7 +18,7 @@ from pipeline.stages import VIEW_SERVER, VIEWED_STAGE
 from pipeline.view_requests import MOST_UNACKNOWLEDGED, FrameHeader, ViewFrame, ViewRequest
 
 MOST_VIEWERS = 16
-IDLE_S = 120.0  # without a request; then the worker of a run at rest gives its memory back
+IDLE_S = 120.0  # without a request or a picture; then its worker gives its memory back
 
 StartWorker = Callable[[tuple[str, ...]], Coroutine[Any, Any, WorkerProcess]]
 
@@ -92,6 +92,8 @@ class Viewing:
         window = self._windows.get(frame.header.viewer)
         if window is not None:
             window.take(frame)
+            if self._worker is not None:  # a large picture may take longer than viewers stay idle
+                self._asked = asyncio.get_running_loop().time()
 
     def ask(self, request: ViewRequest) -> None:
         """Pass a request on to whoever can render it; else its viewer is told why nobody can."""

@@ -179,6 +179,22 @@ def test_who_asks_while_the_worker_is_leaving_gets_the_next_one() -> None:
     run(work)
 
 
+def test_a_worker_stays_while_its_pictures_come() -> None:
+    async def work() -> None:
+        stand = Stand(idle_s=0.1)
+        window = stand.viewing.open()
+        window.ask(request(seq=1))
+        await until(lambda: stand.workers and stand.workers[0].orders)
+        for level in (8, 4, 2, 1):
+            await asyncio.sleep(0.06)
+            assert not stand.workers[0].closed
+            stand.viewing.deliver(frame(window.name, 1, level))
+        await until(lambda: stand.workers[0].closed)
+        assert len(stand.workers) == 1
+
+    run(work)
+
+
 @pytest.mark.parametrize("dies", [True, False])
 def test_a_worker_that_cannot_serve_is_told_to_those_who_wait(dies: bool) -> None:
     async def work() -> None:
