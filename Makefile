@@ -103,8 +103,11 @@ chromium:
 	@for name in chromium chromium-browser google-chrome; do \
 	  command -v $$name >/dev/null 2>&1 && exit 0; done; \
 	if [ "`id -u`" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
-	  apt-cache show chromium >/dev/null 2>&1 || apt-get update -q; \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium && exit 0; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  for list in known new; do \
+	    test $$list = known || apt-get update -q; \
+	    apt-get install -qq -y --no-install-recommends chromium && exit 0; \
+	  done; \
 	fi; \
 	echo "Chromium could not be installed: the tests of the viewer need it, and will fail."; \
 	echo "Install it (Debian: apt install chromium)."
