@@ -1,0 +1,137 @@
+"""How the dense products lie in the run directory: functions that save and load each.
+
+| product | where |
+| --- | --- |
+| depth | `depth/`: COLMAP's dense workspace, with maps of confidence; `depth/verdict.json` |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.array_files import DamagedFile
+from pipeline.atomic_files import replacing_folder
+from pipeline.dense_products import DepthMap, DepthMaps, DepthView, NoDepth
+from pipeline.errors import PipelineError
+from pipeline.formats import colmap_dense as dense
+from pipeline.formats.colmap_model import read_cameras_and_images, write_model
+from pipeline.geometry.arrays import UInt8s
+from pipeline.item_store import DiskStore
+from pipeline.products import Points, RegisteredImage, SparseModel
+
+DEPTH = "depth"  # below the run directory
+_VERDICT = "verdict.json"
+_JPEG_QUALITY = 95
+_LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_LOSSLESS = {".tif": "TIFF", ".tiff": "TIFF"}
+_MAPS = (dense.DEPTH, dense.NORMALS, dense.CONFIDENCE)
+
+
+class StoredDepthMaps:
+    """The depth maps of a dense workspace, each read when it is asked for."""
+
+    def __init__(self, workspace: Path, views: Sequence[DepthView]) -> None:
+        self.views = views
+        self._workspace = workspace
+
+    def __getitem__(self, n: int) -> DepthMap:
+        """The map of `views[n]`. Raises PipelineError naming a file that is missing, damaged, or
+        of another size than the view's camera."""
+        view = self.views[n]
+        maps = [dense.map_path(self._workspace, kind, view.name) for kind in _MAPS]
+        depth, normals, confidence = map(dense.read_map, maps)
+        picture = self._workspace / dense.IMAGES / view.name
+        rgb = _read_picture(picture)
+        size = (view.camera.height, view.camera.width)
+        found = (depth.shape, normals.shape[:2], confidence.shape, rgb.shape[:2])
+        for path, shape in zip((*maps, picture), found, strict=True):
+            if shape != size:
+                raise _damaged(path, f"is {shape}, not {size} as its camera")
+        return DepthMap(depth, normals, confidence, rgb)
+
+
+def save_depth(depth: DepthMaps | NoDepth, root: Path) -> None:
+    """Write the product `depth`. Raises PipelineError where the disk refuses."""
+    with replacing_folder(root / DEPTH) as folder:
+        if isinstance(depth, NoDepth):
+            verdict = {"depth": False, "reason": depth.reason}
+        else:
+            verdict = {"depth": True, "reason": ""}
+            write_workspace(depth, folder)
+        (folder / _VERDICT).write_text(json.dumps(verdict), encoding="ascii")
+
+
+def load_depth(root: Path, store: DiskStore) -> DepthMaps | NoDepth:
+    """The product `depth`; its maps are read when they are asked for.
+
+    Raises DamagedFile where the file of a map is missing, and as `json` and `read_model` do.
+    """
+    folder = root / DEPTH
+    verdict = json.loads((folder / _VERDICT).read_bytes())
+    return open_workspace(folder) if verdict["depth"] else NoDepth(str(verdict["reason"]))
+
+
+def write_workspace(maps: DepthMaps, folder: Path) -> None:
+    """Write a dense workspace that COLMAP's `stereo_fusion` opens, into an empty folder.
+
+    Photographs are written in the format of their names; WebP and JPEG at a quality of 95.
+    """
+    cameras, images = {}, {}
+    nothing = np.zeros((0, 2)), np.zeros(0, np.int64)
+    for n, view in enumerate(maps.views):
+        cameras[n + 1] = view.camera
+        images[n + 1] = RegisteredImage(view.name, n + 1, view.cam_from_world, *nothing)
+        found = maps[n]
+        for kind, values in zip(_MAPS, (found.depth, found.normals, found.confidence), strict=True):
+            dense.write_map(dense.map_path(folder, kind, view.name), values)
+        _write_picture(folder / dense.IMAGES / view.name, found.rgb)
+    write_model(SparseModel(cameras, images, Points.none()), folder / dense.SPARSE)
+    names = "".join(f"{view.name}\n" for view in maps.views)
+    content = names.encode()
+    (folder / dense.STEREO / "fusion.cfg").write_bytes(content)
+
+
+def open_workspace(folder: Path) -> StoredDepthMaps:
+    """The maps of a dense workspace. Raises DamagedFile where the file of one is missing, and
+    PipelineError where its model cannot be read."""
+    cameras, images = read_cameras_and_images(folder / dense.SPARSE)
+    views = [
+        DepthView(images[i].name, cameras[images[i].camera], images[i].cam_from_world)
+        for i in sorted(images)
+    ]
+    for view in views:
+        needed = [dense.map_path(folder, kind, view.name) for kind in _MAPS]
+        for path in (*needed, folder / dense.IMAGES / view.name):
+            if not path.is_file():
+                raise DamagedFile(f"{path} is missing")
+    return StoredDepthMaps(folder, views)
+
+
+def _write_picture(path: Path, rgb: UInt8s) -> None:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = path.suffix.lower()
+    picture = Image.fromarray(rgb)
+    if suffix in _LOSSY:
+        picture.save(path, _LOSSY[suffix], quality=_JPEG_QUALITY)
+    else:
+        picture.save(path, _LOSSLESS.get(suffix, "PNG"))
+
+
+def _read_picture(path: Path) -> UInt8s:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _damaged(path, f"is no picture ({error})") from error
+
+
+def _damaged(path: Path, what: str) -> PipelineError:
+    return PipelineError("Damaged file", f"{path} {what}.", "Make it anew.")

@@ -1,0 +1,106 @@
+"""The dense products come back from the run directory as they were, or are known to be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.array_files import DamagedFile
+from pipeline.dense_codecs import StoredDepthMaps, load_depth, save_depth
+from pipeline.dense_products import DepthMap, DepthView, NoDepth
+from pipeline.errors import PipelineError
+from pipeline.formats.colmap_dense import read_map, write_map
+from pipeline.geometry.cameras import Camera
+from pipeline.geometry.poses import Pose, rotation_from_rotvec
+from pipeline.item_store import DiskStore
+
+SIZES = {"b/one.png": (8, 6), "a two.jpg": (10, 4), "ü d.webp": (6, 6), "c.TIFF": (7, 3)}
+
+
+@dataclass
+class MapsInMemory:
+    """Depth maps that have not been saved."""
+
+    views: Sequence[DepthView]
+    maps: Sequence[DepthMap]
+
+    def __getitem__(self, n: int) -> DepthMap:
+        return self.maps[n]
+
+
+def some_maps() -> MapsInMemory:
+    rng = np.random.default_rng(3)
+    views, maps = [], []
+    for n, (name, (width, height)) in enumerate(SIZES.items()):
+        params = np.array([90.0 + n, 91.0, width / 2, height / 2 + 0.25])
+        pose = Pose(rotation_from_rotvec(np.array([0.1 * n, -0.2, 0.3])), rng.normal(size=3))
+        views.append(DepthView(name, Camera("PINHOLE", width, height, params), pose))
+        depth = rng.uniform(1, 9, (height, width)).astype(np.float32)
+        depth[0] = 0.0
+        normals = rng.normal(size=(height, width, 3)).astype(np.float32)
+        rgb = np.full((height, width, 3), (40 * n, 90, 200), np.uint8)
+        maps.append(DepthMap(depth, normals, rng.random(depth.shape, np.float32), rgb))
+    return MapsInMemory(views, maps)
+
+
+def test_depth_maps_come_back_as_they_were(tmp_path: Path) -> None:
+    saved = some_maps()
+    save_depth(saved, tmp_path)
+    loaded = load_depth(tmp_path, DiskStore(tmp_path))
+    assert isinstance(loaded, StoredDepthMaps)
+    assert [view.name for view in loaded.views] == list(SIZES)
+    for n, (before, after) in enumerate(zip(saved.views, loaded.views, strict=True)):
+        assert (after.camera.model, after.camera.width) == ("PINHOLE", before.camera.width)
+        np.testing.assert_array_equal(after.camera.params, before.camera.params)
+        for part in ("rotation", "translation"):
+            np.testing.assert_allclose(
+                getattr(after.cam_from_world, part), getattr(before.cam_from_world, part),
+                atol=1e-14,
+            )  # fmt: skip
+        for part in ("depth", "normals", "confidence"):
+            np.testing.assert_array_equal(getattr(loaded[n], part), getattr(saved[n], part))
+        error = np.abs(loaded[n].rgb.astype(int) - saved[n].rgb)
+        assert error.max() <= (3 if before.name.endswith(("jpg", "webp")) else 0)
+
+
+def test_the_reason_for_no_depth_takes_the_place_of_the_maps(tmp_path: Path) -> None:
+    save_depth(some_maps(), tmp_path)
+    save_depth(NoDepth("2 photographs, 3 needed"), tmp_path)
+    assert load_depth(tmp_path, DiskStore(tmp_path)) == NoDepth("2 photographs, 3 needed")
+    assert [path.name for path in (tmp_path / "depth").iterdir()] == ["verdict.json"]
+
+
+@pytest.mark.parametrize("file", ["stereo/normal_maps/a two.jpg.geometric.bin", "images/b/one.png"])
+def test_a_missing_file_is_told_at_once(tmp_path: Path, file: str) -> None:
+    save_depth(some_maps(), tmp_path)
+    (tmp_path / "depth" / file).unlink()
+    with pytest.raises(DamagedFile, match=Path(file).name):
+        load_depth(tmp_path, DiskStore(tmp_path))
+
+
+def test_a_damaged_file_is_told_when_it_is_read(tmp_path: Path) -> None:
+    save_depth(some_maps(), tmp_path)
+    loaded = load_depth(tmp_path, DiskStore(tmp_path))
+    assert isinstance(loaded, StoredDepthMaps)
+    path = tmp_path / "depth/stereo/depth_maps/b/one.png.geometric.bin"
+    write_map(path, read_map(path)[:3])
+    with pytest.raises(PipelineError, match=r"one\.png\.geometric\.bin is \(3, 8\)"):
+        loaded[0]
+    (tmp_path / "depth/images/a two.jpg").write_bytes(b"JFIF")
+    with pytest.raises(PipelineError, match=r"a two\.jpg is no picture"):
+        loaded[1]
+
+
+def test_colmap_opens_the_workspace(tmp_path: Path) -> None:
+    import pycolmap
+
+    saved = some_maps()
+    names = [view for view in saved.views if view.name.isascii()]
+    maps = [found for view, found in zip(saved.views, saved.maps, strict=True) if view in names]
+    save_depth(replace(saved, views=names, maps=maps), tmp_path)
+    fused = pycolmap.stereo_fusion(tmp_path, tmp_path / "depth")
+    assert len(fused.images) == 3
