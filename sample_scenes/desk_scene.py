@@ -28,7 +28,7 @@ _K1 = -0.048
 def spec() -> SceneSpec:
     """The scene, how it is photographed, and with what."""
     device = Device("Barfield", "Render R1", 4.25, 28, 1.8, 1 / 60, 200, "2026:01:10 15:20:00")
-    return SceneSpec("desk", _SEED, build, views, device, gain=0.80, jpeg_quality=88)
+    return SceneSpec("desk", _SEED, parts, build, views, device, gain=0.80, jpeg_quality=88)
 
 
 def views() -> list[View]:

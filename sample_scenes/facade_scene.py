@@ -33,7 +33,7 @@ _STORIES = ((1.15, "plain"), (4.55, "pediment"), (8.0, "keystone"))
 def spec() -> SceneSpec:
     """The scene, how it is photographed, and with what."""
     device = Device("Barfield", "Render R2", 4.1, 27, 2.4, 1 / 400, 64, "2026:01:11 11:05:00")
-    return SceneSpec("facade", _SEED, build, views, device, gain=0.62, jpeg_quality=86)
+    return SceneSpec("facade", _SEED, parts, build, views, device, gain=0.62, jpeg_quality=86)
 
 
 def views() -> list[View]:

@@ -45,8 +45,26 @@ def ground_truth(views: Sequence[View]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def write_mesh(path: Path, world: World) -> None:
-    """The mesh as a binary PLY with vertex colours (sRGB, without light), in metres."""
+def write_mesh(path: Path, world: World, colours: bool = True) -> None:
+    """The mesh as a binary PLY in metres, with vertex colours (sRGB, without light) or without."""
+    fields = [("xyz", "<f4", 3), *([("rgb", "u1", 3)] if colours else [])]
+    vertices = np.empty(len(world.vertices), dtype=fields)
+    vertices["xyz"] = world.vertices
+    if colours:
+        vertices["rgb"] = _vertex_colours(world)
+    faces = np.empty(len(world.triangles), dtype=[("n", "u1"), ("v", "<i4", 3)])
+    faces["n"], faces["v"] = 3, world.triangles
+    rgb = "property uchar red\nproperty uchar green\nproperty uchar blue\n" if colours else ""
+    header = (
+        "ply\nformat binary_little_endian 1.0\n"
+        f"element vertex {len(vertices)}\n"
+        f"property float x\nproperty float y\nproperty float z\n{rgb}"
+        f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    path.write_bytes(header.encode("ascii") + vertices.tobytes() + faces.tobytes())
+
+
+def _vertex_colours(world: World) -> NDArray[np.uint8]:
     picture = np.zeros(len(world.vertices), dtype=np.int64)
     spacing = np.zeros(len(world.vertices), dtype=np.float32)
     edges = world.vertices[world.triangles[:, 1]] - world.vertices[world.triangles[:, 0]]
@@ -55,19 +73,7 @@ def write_mesh(path: Path, world: World) -> None:
         picture[world.triangles[:, corner]] = world.material
         spacing[world.triangles[:, corner]] = level
     linear = world.textures.sample(picture, world.uv, spacing)
-    colours = np.rint(linear_to_srgb(np.clip(linear, 0.0, 1.0)) * 255.0).astype(np.uint8)
-    vertices = np.empty(len(world.vertices), dtype=[("xyz", "<f4", 3), ("rgb", "u1", 3)])
-    vertices["xyz"], vertices["rgb"] = world.vertices, colours
-    faces = np.empty(len(world.triangles), dtype=[("n", "u1"), ("v", "<i4", 3)])
-    faces["n"], faces["v"] = 3, world.triangles
-    header = (
-        "ply\nformat binary_little_endian 1.0\n"
-        f"element vertex {len(vertices)}\n"
-        "property float x\nproperty float y\nproperty float z\n"
-        "property uchar red\nproperty uchar green\nproperty uchar blue\n"
-        f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
-    )
-    path.write_bytes(header.encode("ascii") + vertices.tobytes() + faces.tobytes())
+    return np.rint(linear_to_srgb(np.clip(linear, 0.0, 1.0)) * 255.0).astype(np.uint8)
 
 
 def _rounded(values: NDArray[np.float64]) -> object:

@@ -46,17 +46,6 @@ class Tracer:
             pieces = list(pool.map(lambda strip: self._strip(view, strip), wanted))
         return np.concatenate(pieces)
 
-    def depth(self, camera: Camera) -> NDArray[np.float32]:
-        """Depth along the optical axis (H,W) in metres through the pixel centres; 0: nothing."""
-        x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
-        directions = camera.directions(np.stack([x.ravel(), y.ravel()], axis=1))
-        rays = directions.astype(np.float32)
-        center = camera.center.astype(np.float32)
-        hits = self.world.cast(np.broadcast_to(center, rays.shape), rays)
-        depth = np.zeros(camera.height * camera.width, dtype=np.float32)
-        depth[hits.rays] = hits.distance
-        return depth.reshape(camera.height, camera.width)
-
     def _strip(self, view: View, strip: int) -> Floats:
         camera = view.camera
         rng = np.random.default_rng([self.seed, 1, view.index, strip])

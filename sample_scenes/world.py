@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sample_scenes.camera import Camera
 from sample_scenes.open3d_loader import load_open3d
 from sample_scenes.scene import Light, RectLight, Scene
 from sample_scenes.texture_store import TextureStore
@@ -72,6 +73,17 @@ class World:
         second = found["primitive_uvs"].numpy()[rays]
         weights = np.concatenate([1.0 - second.sum(axis=1, keepdims=True), second], axis=1)
         return Hits(rays, distance[rays], triangles, weights)
+
+    def depth(self, camera: Camera) -> Floats:
+        """Depth along the optical axis (H,W) in metres through the pixel centres; 0: nothing."""
+        x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
+        directions = camera.directions(np.stack([x.ravel(), y.ravel()], axis=1))
+        rays = directions.astype(np.float32)
+        center = camera.center.astype(np.float32)
+        hits = self.cast(np.broadcast_to(center, rays.shape), rays)
+        depth = np.zeros(camera.height * camera.width, dtype=np.float32)
+        depth[hits.rays] = hits.distance
+        return depth.reshape(camera.height, camera.width)
 
     def blocked(self, origins: Floats, directions: Floats, reach: float) -> Bools:
         """Whether something lies on the rays between t = 0 and `reach`: (N,)."""
