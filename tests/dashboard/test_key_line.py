@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -79,5 +81,21 @@ def test_its_colours_follow_the_theme(root: Path) -> None:
             before = {str(span.style) for span in line._text.spans}
             await press(pilot, "d")
             assert {str(span.style) for span in line._text.spans} != before
+
+    drive(scenario())
+
+
+def test_nothing_is_kept_of_a_screen_that_was_left(root: Path) -> None:
+    async def scenario() -> None:
+        async with shown(app_of(in_mapping(root))) as pilot:
+            await press(pilot, "l")
+            kept = [
+                weakref.ref(part)
+                for widget in pilot.app.screen.query(KeyLine)
+                for part in (widget, widget._styles_cache)
+            ]
+            await press(pilot, "l", "p", "p")  # the newest one may be held for a while
+            gc.collect()
+            assert [part() for part in kept] == [None, None]
 
     drive(scenario())

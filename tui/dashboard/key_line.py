@@ -32,6 +32,10 @@ class KeyLine(Line):
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
         self.app.theme_changed_signal.subscribe(self, lambda _: self._show_keys())
 
+    def on_unmount(self) -> None:
+        """Let go of the app, which would keep this with its whole screen."""
+        self.app.theme_changed_signal.unsubscribe(self)
+
     def on_click(self, event: events.Click) -> None:
         """Press the key that was clicked."""
         for end, key in self._ends:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual._styles_cache import StylesCache
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -75,6 +76,11 @@ class DashboardScreen(Screen[None]):
     def on_mount(self) -> None:
         """Show what is known already."""
         self.call_after_refresh(self.show_now)
+
+    def on_unmount(self) -> None:
+        """Let the lines that were drawn go: this cache of Textual's keeps them for each widget
+        there ever was, and Python's collector would look at them all, again and again."""
+        StylesCache.get_inner_outer.cache_clear()
 
     def on_screen_resume(self) -> None:
         """Show what came while another screen was on top."""
