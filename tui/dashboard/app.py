@@ -24,6 +24,7 @@ from textual.screen import Screen
 
 from pipeline.engine.messages import Answer
 from pipeline.events import ENDED
+from tui.dashboard.collector import IdleCollector
 from tui.dashboard.dialogs import Confirm, TooSmall, fit
 from tui.dashboard.keys import APP_KEYS, SCREEN_KEYS, Key, bindings, steers
 from tui.dashboard.link import Source
@@ -52,6 +53,7 @@ class DashboardApp(App[Outcome]):
 
     readonly: nothing that changes the run is offered. clock: monotonic seconds, the same as the
     link's. sampler: None shows nothing of the machine. restart: starts the engine of a run at rest.
+    collector: None leaves Python's own as it is.
     """
 
     TITLE = "barfield"
@@ -71,6 +73,7 @@ class DashboardApp(App[Outcome]):
         clock: Callable[[], float] = time.monotonic,
         sampler: Sampler | None = None,
         restart: Callable[[Path], Answer] | None = None,
+        collector: IdleCollector | None = None,
     ) -> None:
         self.look = look or environment_look()
         super().__init__()
@@ -79,6 +82,7 @@ class DashboardApp(App[Outcome]):
         self.link = link
         self.readonly = readonly
         self.clock = clock
+        self._collector = collector
         self.system = SystemSample()
         self._sampler = sampler
         self._restart = restart or Restarter()
@@ -97,6 +101,8 @@ class DashboardApp(App[Outcome]):
         self.link.start()
         self.set_interval(SECONDS_BETWEEN_UPDATES, self.take_news)
         self.set_interval(1.0, self.tick)
+        if self._collector is not None:
+            self.set_interval(1.0, self._collector.rest)
         self.set_timer(_SECONDS_TO_FIRST_PAINT, self._prepare_screens)
         if self._sampler is not None:
             self.sample()
@@ -105,6 +111,12 @@ class DashboardApp(App[Outcome]):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.action_detach)
         except (RuntimeError, ValueError):
             return  # not in the main thread: whoever started us hears the signals
+
+    async def on_event(self, event: events.Event) -> None:
+        """Note that somebody types."""
+        if self._collector is not None and isinstance(event, events.InputEvent):
+            self._collector.typed()
+        await super().on_event(event)
 
     def on_unmount(self) -> None:
         """Let the link go."""

@@ -39,6 +39,7 @@ def show_run(root: Path, *, readonly: bool = False, pictures: bool = True) -> Ru
     """
     _prepare()
     from tui.dashboard.app import DashboardApp
+    from tui.dashboard.collector import IdleCollector
     from tui.dashboard.link import Link, Pace
     from tui.dashboard.look import environment_look
     from tui.dashboard.system import SystemReader
@@ -47,7 +48,13 @@ def show_run(root: Path, *, readonly: bool = False, pictures: bool = True) -> Ru
     if not pictures:
         look = look.without_pictures()
     link = Link(root, pace=Pace(picture=look.picture_s), pictures=look.pictures)
-    app = DashboardApp(link, look=look, readonly=readonly, sampler=SystemReader(root))
+    app = DashboardApp(
+        link,
+        look=look,
+        readonly=readonly,
+        sampler=SystemReader(root),
+        collector=IdleCollector(),
+    )
     outcome = app.run()
     name = one_line(root.name, _LONGEST_NAME)
     if app.return_code:  # Textual has printed the traceback
