@@ -23,6 +23,7 @@ export class Measure {
   ) {
     this.line.frustumCulled = false;
     this.line.renderOrder = 10;
+    this.line.visible = false;
     this.group.add(this.line);
     view.drawn.on(() => this.placeLabel());
   }
@@ -60,6 +61,7 @@ export class Measure {
     if (a && b) parts.push(...a, ...b);
     this.line.geometry.dispose();
     this.line.geometry.setAttribute("position", new Float32BufferAttribute(parts, 3));
+    this.line.visible = parts.length > 0;
     this.label.hidden = !this.on;
     if (a && b) {
       const rise = b.clone().sub(a).dot(this.view.up);

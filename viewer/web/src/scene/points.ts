@@ -9,7 +9,7 @@ import type { PointMaterial } from "./point_material";
 import { pointsStream } from "./prefetch";
 
 const RECORD = 10;
-const FIRST_BLOCK = 1 << 15;
+const FIRST_BLOCK = 1 << 14;
 const LARGEST_BLOCK = 1 << 17;
 const STEPS = 65535;
 

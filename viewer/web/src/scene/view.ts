@@ -2,6 +2,7 @@
 
 import {
   Box3,
+  type BufferGeometry,
   Color,
   Matrix4,
   PerspectiveCamera,
@@ -30,7 +31,7 @@ const REST_MS = 150;
 const MOST_PIXEL_RATIO = 2;
 
 export class View {
-  readonly canvas = document.createElement("canvas");
+  readonly canvas: HTMLCanvasElement;
   readonly scene = new Scene();
   readonly camera = new PerspectiveCamera(50, 1, 0.01, 1000);
   readonly renderer: WebGLRenderer;
@@ -49,23 +50,25 @@ export class View {
   moving = false;
   frames = 0;
   frameMs = 0;
+  /** What the last picture took until it was seen, and when that was. */
+  drawMs = 0;
+  lastDrawn = 0;
+  drawing = false;
   touched = false;
 
   private pending = 0;
+  private stale = true;
   private last = 0;
   private restTimer = 0;
   private readonly seen = new Matrix4();
 
   constructor() {
+    const { canvas, context, software } = openCanvas();
+    this.canvas = canvas;
+    this.software = software;
     this.canvas.className = "view";
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("aria-label", "3D view: drag to turn, wheel to come closer, ? for all keys");
-    const options = { antialias: true, alpha: false, depth: true, powerPreference: "high-performance" } as const;
-    // Smoothed edges are for graphics cards only; software takes four times as long for them.
-    const fast = this.canvas.getContext("webgl2", { ...options, failIfMajorPerformanceCaveat: true });
-    const context = fast ?? this.canvas.getContext("webgl2", { ...options, antialias: false });
-    if (!context) throw new NoWebgl("WebGL 2 is switched off, or the graphics driver is blocked.");
-    this.software = isSoftware(context);
     this.renderer = new WebGLRenderer({ canvas: this.canvas, context });
     this.renderer.localClippingEnabled = true;
     this.controls = new CameraControls(this.camera, this.canvas);
@@ -76,7 +79,7 @@ export class View {
       this.touched = true;
     });
     for (const event of ["control", "update", "wake", "transitionstart"] as const) {
-      this.controls.addEventListener(event, () => this.invalidate());
+      this.controls.addEventListener(event, () => this.ask());
     }
     this.canvas.addEventListener("webglcontextrestored", () => this.invalidate());
     this.setUp(this.up);
@@ -125,16 +128,28 @@ export class View {
     else this.invalidate();
   }
 
+  /** Something else is to be seen now. */
   invalidate(): void {
-    if (!this.pending) this.pending = requestAnimationFrame((now) => this.frame(now));
+    this.stale = true;
+    this.ask();
   }
 
   /** Draw now. */
   draw(): void {
     const began = performance.now();
+    this.stale = false;
     for (const prepare of this.preparations) prepare();
+    // In software a first picture of nothing would hold up the one that has points.
+    if (!this.frames && !hasContent(this.scene)) return;
     this.renderer.render(this.scene, this.camera);
     this.frames += 1;
+    // In software the page stands still until its picture is there, and only then is called again.
+    this.drawing = true;
+    setTimeout(() => {
+      this.drawing = false;
+      this.lastDrawn = performance.now();
+      this.drawMs = this.lastDrawn - began;
+    });
     this.drawn.emit(performance.now() - began);
   }
 
@@ -167,6 +182,11 @@ export class View {
     return { x: ((p.x + 1) / 2) * box.clientWidth, y: ((1 - p.y) / 2) * box.clientHeight, depth };
   }
 
+  /** Have a look at controls and animations, and draw if they have changed something. */
+  private ask(): void {
+    if (!this.pending) this.pending = requestAnimationFrame((now) => this.frame(now));
+  }
+
   private frame(now: number): void {
     this.pending = 0;
     const gap = now - this.last;
@@ -176,9 +196,10 @@ export class View {
     for (const animate of [...this.animations]) again = animate(delta) || again;
     if (again) this.frameMs = gap < 1000 ? gap : 16;
     this.camera.updateMatrixWorld();
-    if (!this.seen.equals(this.camera.matrixWorld)) this.noteMove();
-    this.draw();
-    if (again) this.invalidate();
+    const moved = !this.seen.equals(this.camera.matrixWorld);
+    if (moved) this.noteMove();
+    if (moved || this.stale) this.draw();
+    if (again) this.ask();
   }
 
   private noteMove(): void {
@@ -189,9 +210,34 @@ export class View {
     this.restTimer = window.setTimeout(() => {
       this.moving = false;
       this.rested.emit();
-      this.invalidate();
     }, REST_MS);
   }
+}
+
+/**
+ * A canvas with smoothed edges on a graphics card, and without in software, which takes four times as
+ * long for them. Only an open context tells which it is: `failIfMajorPerformanceCaveat` does not.
+ */
+function openCanvas(): { canvas: HTMLCanvasElement; context: WebGL2RenderingContext; software: boolean } {
+  const open = (antialias: boolean) => {
+    const canvas = document.createElement("canvas");
+    const options: WebGLContextAttributes = { antialias, alpha: false, depth: true, powerPreference: "high-performance" };
+    const context = canvas.getContext("webgl2", options);
+    if (!context) throw new NoWebgl("WebGL 2 is switched off, or the graphics driver is blocked.");
+    return { canvas, context };
+  };
+  const plain = open(false);
+  if (isSoftware(plain.context)) return { ...plain, software: true };
+  plain.context.getExtension("WEBGL_lose_context")?.loseContext();
+  return { ...open(true), software: false };
+}
+
+function hasContent(scene: Scene): boolean {
+  let found = false;
+  scene.traverseVisible((one) => {
+    found ||= "geometry" in one && (one.geometry as BufferGeometry).hasAttribute("position");
+  });
+  return found;
 }
 
 function isSoftware(context: WebGL2RenderingContext): boolean {

@@ -19,9 +19,11 @@ import { firstCloud, sceneAnswer } from "./prefetch";
 import type { View } from "./view";
 
 const ASK_AGAIN_MS = 2500;
-const SAMPLE = 20_000;
+const SAMPLE = 5000;
 const MOVING_MS = 45; // a frame while the camera moves takes no longer
 const LEAST_POINTS = 30_000;
+const LEAST_GAP_MS = 60; // between two pictures of a cloud that comes
+const GAP_SHARE = 3; // of what the last picture took
 
 export class World {
   readonly look = pointMaterial();
@@ -48,7 +50,6 @@ export class World {
   private wantedCloud: string | null = null;
   private wantedCameras: string | null = null;
   private budget = Infinity;
-  private lastDraw = 0;
   private timer = 0;
   private askTimer = 0;
   private colouring: Colouring = "photo";
@@ -73,6 +74,7 @@ export class World {
     this.live.came.on((snapshot) => this.takeSnapshot(snapshot));
     view.preparations.add(() => this.prepare());
     view.drawn.on(() => this.adapt());
+    view.rested.on(() => this.rest());
     run.event.on((event) => this.hear(event));
     let greeted = run.view !== null;
     run.renewed.on(() => {
@@ -179,18 +181,14 @@ export class World {
     this.frame(new Vector3(...header.center), header.radius);
   }
 
-  /** Draw what has come, the less often the more there is. */
+  /** Draw what has come: at once, then seldom enough to leave most of the time to what comes. */
   private drawSoon(whole: boolean): void {
-    const loaded = this.points?.loaded ?? 0;
-    const gap = this.view.software ? 120 + loaded / 2000 : 60 + loaded / 20_000;
-    if (whole || !this.lastDraw || performance.now() - this.lastDraw > gap) {
-      clearTimeout(this.timer);
-      this.timer = 0;
-      this.lastDraw = performance.now();
-      this.view.invalidate();
-    } else if (!this.timer) {
-      this.timer = window.setTimeout(() => this.drawSoon(true), gap);
-    }
+    clearTimeout(this.timer);
+    const { drawing, drawMs, lastDrawn } = this.view;
+    const gap = Math.max(LEAST_GAP_MS, GAP_SHARE * drawMs);
+    const wait = drawing ? gap : lastDrawn + gap - performance.now();
+    if (whole || !this.begunDrawing || wait <= 0) this.view.invalidate();
+    else this.timer = window.setTimeout(() => this.drawSoon(false), wait);
   }
 
   /** The cloud is there: what has to be known of all of it. */
@@ -349,11 +347,16 @@ export class World {
 
   private prepare(): void {
     this.look.uniforms.ratio.value = this.view.renderer.getPixelRatio();
-    const most = this.view.moving && this.framing.done ? this.budget : Infinity;
+    const most = this.view.moving && this.allPointsMs ? this.budget : Infinity;
     this.drawn = this.points?.limit(most) ?? 0;
     if (this.points && !this.points.group.visible) this.drawn = 0;
     if (this.octree?.group.visible) this.drawn = this.octree.drawn;
     if (this.live.group.visible) this.drawn += this.live.count;
+  }
+
+  /** The camera moves no longer: what was left out for that. */
+  private rest(): void {
+    if (this.octree || this.drawn < (this.points?.loaded ?? 0)) this.view.invalidate();
   }
 
   /** As many points while the camera moves as this machine draws fluently. */
@@ -361,13 +364,14 @@ export class World {
     const now = performance.now();
     if (!this.begunDrawing && (this.drawn > 0 || (this.octree && this.cloud))) {
       this.begunDrawing = true;
-      this.setCamerasVisible(this.camerasOn);
+      this.cameras.group.visible = this.camerasOn;
+      this.drawSoon(false);
     }
     if (this.points && this.drawn >= 1000 && !this.firstPointsMs) this.firstPointsMs = now;
     if (this.points?.header && this.points.loaded === this.points.header.count && !this.allPointsMs && this.drawn) {
       this.allPointsMs = now;
     }
-    if (!this.view.moving || !this.points || this.view.frameMs <= 0) return;
+    if (!this.view.moving || !this.points || !this.allPointsMs || this.view.frameMs <= 0) return;
     const now_ = Math.min(this.budget, this.points.loaded);
     const factor = this.view.frameMs > MOVING_MS ? 0.8 : this.view.frameMs < MOVING_MS / 2 ? 1.15 : 1;
     if (factor !== 1) this.budget = Math.max(LEAST_POINTS, Math.round(now_ * factor));
