@@ -1,4 +1,4 @@
-"""What the command line does, as plain functions: run, compare, render, eval, bench.
+"""What the command line does, as plain functions: run, compare, export, render, eval, bench.
 
 `run` is the whole method in one process; the command line runs it through an engine.
 """
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from pipeline.engine.event_log import EventLog
 from pipeline.engine.executor import Executors
 from pipeline.errors import PipelineError
 from pipeline.events import Warned
+from pipeline.export_request import ExportRequest
+from pipeline.export_request import Listener as ExportListener
 from pipeline.field_reading import read_newest_field
 from pipeline.formats.reference import read_posed_photos
 from pipeline.inputs import find_files, read_inputs
@@ -37,9 +39,11 @@ from pipeline.runner import (
     Subscriber,
 )
 from pipeline.settings import settings_as_toml
-from pipeline.stages import METHOD, plan
+from pipeline.stages import METHOD, STAGE_NAMES, plan
 from pipeline.version import VERSION
 from pipeline.workspace import Workspace
+
+_UP_TO_MAPPING = STAGE_NAMES[: STAGE_NAMES.index("mapping") + 1]
 
 
 def run(
@@ -85,21 +89,29 @@ def compare(
     a result without errors but with a reason where they cannot be aligned.
     """
     manifest = read_manifest(run_directory)
-    stale = _stale_stages(manifest)
-    has_refined = (run_directory / REFINED).is_dir() and "radiance" not in stale
-    if model == "refined" and not has_refined:
-        raise PipelineError(
-            "No refined cameras",
-            f"{run_directory} has none: the stage radiance is not done, or kept those of mapping.",
-            "`barfield report RUN` says which.",
-        )
-    if stale and stale != ["radiance"]:
-        raise _out_of_date(run_directory, stale[0])
-    chosen = REFINED if has_refined and model != "mapping" else MAPPED
+    chosen = _chosen_model(run_directory, manifest, model)
     if not (run_directory / chosen).is_dir():
         chosen = ""  # whoever reads the run as a whole says what is missing
     found = compare_files(run_directory / chosen, reference, sorted(manifest.photos))
     return replace(found, model=chosen)
+
+
+def export(run_directory: Path, request: ExportRequest, tell: ExportListener) -> dict[str, Any]:
+    """Write a run's model or mesh, with its photographs, as another program reads them; what was
+    written, as plain data.
+
+    tell: called with how many photographs are done, of how many. Raises PipelineError where the run
+    has no model yet, or is older than what it was made from, for a place that is taken, and for
+    what the format cannot hold.
+    """
+    from pipeline.exports.making import make_export
+    from pipeline.exports.reading import read_export
+
+    manifest = read_manifest(run_directory)
+    chosen = _chosen_model(run_directory, manifest, request.model)
+    made = {"draft", "mesh"} & manifest.stages.keys() - set(_stale_stages(manifest))
+    found = read_export(run_directory, chosen, frozenset(made), tell)
+    return asdict(make_export(found, chosen, request))
 
 
 def render(run_directory: Path, request: RenderRequest, tell: Listener) -> dict[str, Any]:
@@ -176,6 +188,24 @@ def bench(
         lambda scene, figures, point: told(scene, point),
     )
     return {"rows": rows, "mean": means(rows)}
+
+
+def _chosen_model(
+    run_directory: Path, manifest: Manifest, model: Literal["best", "mapping", "refined"]
+) -> str:
+    """The model that is meant, as a folder of the run, whether it is there or not. Raises
+    PipelineError where cameras are older than what they were made from, or none are refined."""
+    stale = _stale_stages(manifest)
+    has_refined = (run_directory / REFINED).is_dir() and "radiance" not in stale
+    if model == "refined" and not has_refined:
+        raise PipelineError(
+            "No refined cameras",
+            f"{run_directory} has none: the stage radiance is not done, or kept those of mapping.",
+            "`barfield report RUN` says which.",
+        )
+    if before := [stage for stage in stale if stage in _UP_TO_MAPPING]:
+        raise _out_of_date(run_directory, before[0])
+    return REFINED if has_refined and model != "mapping" else MAPPED
 
 
 def _current_manifest(run_directory: Path) -> Manifest:

@@ -15,6 +15,7 @@ from tui.commands.bench import bench
 from tui.commands.compare import compare
 from tui.commands.demo import demo
 from tui.commands.eval import evaluate
+from tui.commands.export import export
 from tui.commands.log import log
 from tui.commands.planar import planar
 from tui.commands.render import render
@@ -39,7 +40,8 @@ from tui.failures import (
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     run, attach, view, ls, status, pause, resume, stop, retry, checkpoint, run_until,
-    set_parameters, log, report, compare, evaluate, bench, render, planar, demo,
+    set_parameters, log, report, compare, evaluate, bench, render, export, planar,
+    demo,
 )  # fmt: skip
 _NAMES = {run_until: "run-until", set_parameters: "set", evaluate: "eval"}
 # The base of all errors of usage; Typer has click's or, in later versions, its own.

@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.errors import PipelineError
 from pipeline.formats.axes import FROM_LLFF, camera_to_world_from_pose, pose_from_camera_to_world
 from pipeline.formats.files import malformed, read_bytes
+from pipeline.formats.posed import is_centred_pinhole
 from pipeline.geometry.arrays import Float64s
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
@@ -84,9 +85,7 @@ def write_llff(path: Path, poses: LlffPoses) -> None:
 
 
 def _refuse_unstorable(path: Path, camera: Camera) -> None:
-    fx, fy, cx, cy = camera.opencv_params[:4]
-    off_centre = max(abs(cx - camera.width / 2), abs(cy - camera.height / 2)) > 1e-6
-    if off_centre or abs(fx - fy) > 1e-6 * fx or np.any(camera.opencv_params[4:]):
+    if not is_centred_pinhole(camera):
         raise PipelineError(
             "Camera not storable",
             f"{path}: LLFF holds one focal length and a centred principal point, no distortion, "

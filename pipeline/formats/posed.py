@@ -91,6 +91,15 @@ def simplest_camera(size: tuple[int, int], parameters: Float64s) -> Camera:
     raise AssertionError("the OPENCV model has all eight parameters")
 
 
+def is_centred_pinhole(camera: Camera) -> bool:
+    """Whether one focal length and the image's size say everything of a camera, to 1e-6 pixels."""
+    fx, fy, cx, cy = camera.opencv_params[:4]
+    off_centre = max(abs(cx - camera.width / 2), abs(cy - camera.height / 2))
+    return bool(
+        off_centre <= 1e-6 and abs(fx - fy) <= 1e-6 * fx and not np.any(camera.opencv_params[4:])
+    )
+
+
 def camera_at_size(camera: Camera, width: int, height: int) -> Camera:
     """The camera for photographs scaled to another size in pixels.
 

@@ -70,12 +70,19 @@ def read_transforms(path: Path) -> PosedPhotos:
 
 
 def write_transforms(
-    path: Path, photos: PosedPhotos, photo_folder: str = "images", points: str | None = None
+    path: Path,
+    photos: PosedPhotos,
+    photo_folder: str = "images",
+    points: str | None = None,
+    file_from_world: Similarity | None = None,
+    extras: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a transforms.json in nerfstudio's layout, in the world frame of the poses.
+    """Write a transforms.json in nerfstudio's layout, which instant-ngp reads as well.
 
     photo_folder: where the photographs lie, relative to the file. points: PLY file of points in the
-    same world, relative to the file. Raises PipelineError for a photograph without intrinsics.
+    file's world, relative to the file. file_from_world: where that is not the world of the poses;
+    then `applied_transform` and `applied_scale` tell it. extras: further entries. Raises
+    PipelineError for a photograph without intrinsics.
     """
     frames: list[dict[str, Any]] = []
     for name, pose in photos.cam_from_world.items():
@@ -90,16 +97,25 @@ def write_transforms(
             {
                 "file_path": f"{photo_folder}/{name}" if photo_folder else name,
                 **_camera_entries(camera),
-                "transform_matrix": camera_to_world_from_pose(pose, FROM_OPENGL).tolist(),
+                "transform_matrix": camera_to_world_from_pose(
+                    pose if file_from_world is None else file_from_world.apply_to_pose(pose),
+                    FROM_OPENGL,
+                ).tolist(),
             }
         )
-    # What all frames share stands once, where readers of single-camera files look for it.
-    content: dict[str, Any] = {
-        key: frames[0][key]
-        for key in ("camera_model", "w", "h", *_KEYS)
-        if frames and all(frame[key] == frames[0][key] for frame in frames)
-    }
-    shared = set(content)
+    # Intrinsics that all frames share stand once, where readers of single-camera files look for
+    # them; others whole in each frame, since instant-ngp wants cx and w side by side.
+    keys = ("camera_model", "w", "h", *_KEYS)
+    alike = frames and all(frame[key] == frames[0][key] for frame in frames for key in keys)
+    shared = set(keys if alike else keys[:1]) if frames else set()
+    content: dict[str, Any] = {key: frames[0][key] for key in keys if key in shared}
+    content.update(extras or {})
+    if file_from_world is not None:
+        scale, shift = file_from_world.scale, file_from_world.translation / file_from_world.scale
+        applied = np.column_stack([file_from_world.rotation, shift])
+        content["applied_transform"] = applied.tolist()
+        if scale != 1.0:
+            content["applied_scale"] = scale
     if points is not None:
         content["ply_file_path"] = points
     content["frames"] = [

@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from tui.commands.options import AsJson, Run
 
-if TYPE_CHECKING:
-    from pipeline.render_request import RenderProgress
-
-SECONDS_BETWEEN_LINES = 2.0
 _MOST_PX = 8192
 _PATH = "orbit, spiral, cameras (through the photographs), or a JSON file of cameras."
 
@@ -48,41 +43,24 @@ def render(
     field and path is kept: the same command goes on.
     """
     from pipeline import commands
-    from pipeline.render_request import RenderRequest
+    from pipeline.render_request import RenderProgress, RenderRequest
+    from tui.counted_lines import CountedLines
     from tui.runs import resolve_run
     from tui.words import near
 
+    lines = CountedLines("frames", sys.stderr.isatty())
+
+    def show(progress: RenderProgress) -> None:
+        lines.show(progress.done, progress.total, progress.left_s)
+
     request = RenderRequest(path, frames, _size(size), fps, kind, depth, out)
-    made = commands.render(resolve_run(run), request, _Lines(sys.stderr.isatty()).show)
+    made = commands.render(resolve_run(run), request, show)
     if as_json:
         typer.echo(json.dumps(made, indent=1))
         return
     of = "the trained field" if made["step"] is None else f"the field at step {made['step']}"
     kept = f", {made['kept']} of them kept" if made["kept"] else ""
     typer.echo(f"{near(Path(made['result']))}: {made['frames']} frames of {of}{kept}")
-
-
-class _Lines:
-    """Says on stderr how far it is: in one line on a terminal, else in a line now and then."""
-
-    def __init__(self, changing: bool) -> None:
-        self._changing = changing
-        self._next = 0.0
-
-    def show(self, progress: RenderProgress) -> None:
-        from tui.words import duration_in_words
-
-        now, last = time.monotonic(), progress.done == progress.total
-        if now < self._next and not last:
-            return
-        self._next = now + (0.1 if self._changing else SECONDS_BETWEEN_LINES)
-        left = "" if progress.left_s is None else f"  {duration_in_words(progress.left_s)} left"
-        line = f"{progress.done}/{progress.total} frames{left}"
-        if self._changing:
-            sys.stderr.write(f"\r\x1b[K{line}" + ("\n" if last else ""))
-        else:
-            sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

@@ -1,0 +1,1 @@
+"""A run's model and meshes in the forms that other programs read."""
