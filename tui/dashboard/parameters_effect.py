@@ -16,7 +16,8 @@ from pydantic import JsonValue, ValidationError
 
 from pipeline.config import RunConfig
 from pipeline.config_base import Applies
-from pipeline.engine.messages import ConfigAnswer, ParameterView, StageView
+from pipeline.engine.messages import ConfigAnswer, StageView
+from pipeline.engine.parameters import parameters_at_rest
 from pipeline.errors import PipelineError
 from pipeline.events import ParameterChanged
 from pipeline.request import RunRequest
@@ -86,30 +87,10 @@ def look_up(source: Source) -> Known:
     try:
         request = read_request(source.root)
         if problem and request is not None:
-            answer = _left_behind(request)
+            answer = parameters_at_rest(request)
     except (PipelineError, OSError, ValueError) as error:
         return Known(answer, None, problem or str(error))
     return Known(answer, request, problem)
-
-
-def _left_behind(request: RunRequest) -> ConfigAnswer:
-    """The parameters of a run without an engine. Not from the engine's own class, which holds the
-    run directory."""
-    newest = {change.parameter: change.new for change in request.changes}
-    config = changed_config(request.config, newest)
-    views = {
-        name: ParameterView(
-            value=parameter(config, name),
-            default=info.default,
-            unit=info.unit,
-            effect=info.effect,
-            applies=info.applies,
-            bounds=dict(info.bounds),
-        )
-        for name, info in parameters().items()
-    }
-    revision = max((change.revision for change in request.changes), default=0)
-    return ConfigAnswer(revision=revision, parameters=views)
 
 
 @dataclass(frozen=True)
