@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.engine.messages import Bucket, MetricAnswer
-from pipeline.events import Event, Metric, ParameterChanged, Warned
+from pipeline.events import Event, FilmChanged, Metric, ParameterChanged, Warned
 from tests.dashboard.recorded import RecordedRun, begin, finish, in_mapping
 from tui.dashboard.model import MOST_LINES, MOST_SERIES, Connection, Model, Update
 
@@ -59,6 +59,19 @@ def test_parameters_leave_a_mark_where_they_take_effect() -> None:
     model.fold(Update(Connection("live"), 0.0, events=events))
     assert [mark.step for mark in model.marks_of("mapping")] == [7]
     assert model.marks_of("radiance") == [] and model.changes[0][1] == asked
+
+
+def test_a_film_is_told_of_when_it_begins_and_ends(tmp_path: Path) -> None:
+    run = in_mapping(tmp_path)
+    run.tell("", FilmChanged("orbit", "rendering", 0, 90))
+    run.tell("", *(FilmChanged("orbit", "rendering", done, 90) for done in range(1, 90)))
+    run.tell("", FilmChanged("orbit", "done", 90, 90, file="orbit.mp4"))
+    run.tell("", FilmChanged("spiral", "failed", 3, 90, why="the disk is full"))
+    assert [(line.level, line.text) for line in list(folded(run).lines)[-3:]] == [
+        ("info", "film orbit begun"),
+        ("info", "film orbit done: renders/orbit.mp4"),
+        ("error", "film spiral failed: the disk is full"),
+    ]
 
 
 def test_history_is_joined_with_what_comes_later() -> None:

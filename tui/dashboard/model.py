@@ -17,6 +17,7 @@ from pipeline.events import (
     ENDED,
     Checkpointed,
     Event,
+    FilmChanged,
     Metric,
     ParameterChanged,
     Record,
@@ -299,7 +300,7 @@ class Model:
 
 def line_of(stage: str, record: Record) -> tuple[Level, str] | None:
     """Level and words of what is worth a line in the log; None for what only moves a bar."""
-    teller: Callable[[Any], tuple[Level, str]] | None = _TELLERS.get(record.kind)
+    teller: Callable[[Any], tuple[Level, str] | None] | None = _TELLERS.get(record.kind)
     return None if teller is None else teller(record)
 
 
@@ -333,10 +334,20 @@ def _tell_checkpoint(record: Checkpointed) -> tuple[Level, str]:
     return "info", f"checkpoint at step {record.step}"
 
 
-_TELLERS: dict[str, Callable[[Any], tuple[Level, str]]] = {
+def _tell_film(record: FilmChanged) -> tuple[Level, str] | None:
+    if record.state == "rendering":
+        return ("info", f"film {record.name} begun") if not record.done else None
+    where = f": renders/{record.file}" if record.file else ""
+    why = f": {record.why}" if record.why else ""
+    level: Level = "error" if record.state == "failed" else "info"
+    return level, f"film {record.name} {record.state}{where}{why}"
+
+
+_TELLERS: dict[str, Callable[[Any], tuple[Level, str] | None]] = {
     "stage": _tell_stage,
     "run": _tell_run,
     "warning": _tell_warning,
     "parameter": _tell_change,
     "checkpoint": _tell_checkpoint,
+    "film": _tell_film,
 }
