@@ -23,11 +23,12 @@ def duration_in_words(seconds: float) -> str:
 
 
 def amount_in_words(stage: StageView) -> str:
-    """How much of a stage is done: `12/40 photos`; "" while nothing is known."""
+    """How much of a stage is done: `12/40 photos`, `1 step`; "" while nothing is known."""
     if not stage.unit:
         return ""
     of = f"/{stage.total}" if stage.total is not None else ""
-    return f"{stage.done}{of} {stage.unit}"
+    is_one = (stage.done if stage.total is None else stage.total) == 1
+    return f"{stage.done}{of} {stage.unit.removesuffix('s') if is_one else stage.unit}"
 
 
 def speed_in_words(stage: StageView) -> str:

@@ -126,6 +126,9 @@ def test_progress_in_words() -> None:
     stage = features(12, total=22, rate=2.0, left_s=5.0, doing="x.jpg", checkpoint_step=9)
     assert progress_in_words(stage) == "12/22 photos  2.0/s  5 s left  x.jpg  saved at 9"
     assert progress_in_words(features(12, total=None)) == "12 photos"
+    assert progress_in_words(features(1, total=None)) == "1 photo"
+    assert progress_in_words(features(1, total=1)) == "1/1 photo"
+    assert progress_in_words(features(1, total=22)) == "1/22 photos"
     assert progress_in_words(StageView(name="x")) == ""
 
 
