@@ -6,6 +6,7 @@ They raise PipelineError for what the user can mend, and OSError where writing f
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -91,6 +92,10 @@ def write_obj_folder(export: Export, folder: Path) -> None:
             write_obj(folder / "mesh.obj", read_ply_mesh(found))
             export.notes.append(f"This is {what}, with colours of vertices.")
             return
+    if reasons := _reasons(export):
+        raise PipelineError(
+            "No mesh", f"{export.run}: {reasons[0]}.", "ply and glb can be exported without."
+        )
     ways = [
         f"`barfield run-until {export.run.name} {stage}`"
         for stage in ("draft", "mesh")
@@ -109,6 +114,19 @@ def _made(export: Export, name: str) -> Path | None:
     """A file of the stage `draft` or `mesh`, if it is there and of the run as it is now."""
     path = export.run / name
     return path if name.split("/")[0] in export.meshes and path.is_file() else None
+
+
+def _reasons(export: Export) -> list[str]:
+    """Why stages that are done made no mesh, in their own words."""
+    found = []
+    for stage in sorted(export.meshes):
+        try:
+            verdict = json.loads((export.run / stage / "verdict.json").read_bytes())
+        except (OSError, ValueError):
+            continue
+        if verdict.get("reason"):
+            found.append(f"the stage {stage} made none: {verdict['reason']}")
+    return found
 
 
 def _nothing(kind: str) -> PipelineError:

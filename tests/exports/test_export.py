@@ -246,6 +246,10 @@ def test_meshes_take_the_place_of_points(run: Path, tmp_path: Path) -> None:
     (run / "draft" / "mesh.glb").write_bytes(b"draft")
     assert refusal(run, "obj").title == "No mesh yet"  # what no stage has recorded does not count
     record_stage(run, "draft")
+    (run / "draft" / "mesh.ply").rename(run / "draft" / "kept.ply")
+    (run / "draft" / "verdict.json").write_text('{"made": false, "reason": "3 points, 50 needed"}')
+    assert "the stage draft made none: 3 points, 50 needed" in refusal(run, "obj").message
+    (run / "draft" / "kept.ply").rename(run / "draft" / "mesh.ply")
     made = export(run, "obj")
     found = obj_mesh(Path(made["out"]) / "mesh.obj")
     np.testing.assert_array_equal(found["f"][:, :, 0] - 1, mesh.faces)
