@@ -81,19 +81,28 @@ def run(
 def compare(
     run_directory: Path, reference: Path, model: Literal["best", "mapping", "refined"] = "best"
 ) -> Comparison:
-    """Errors of a run's camera poses against a reference, after alignment by a similarity.
+    """Errors of a run's camera poses against a reference, after alignment by a similarity; of its
+    depth maps and meshes, too, where the reference has true geometry (`geometry_comparison`).
 
     Of the reference only the run's photographs count. model: best takes the refined cameras where
     the stage `radiance` found them better, else those of mapping. Raises PipelineError where either
     cannot be read, the run's model is older than what it was made from, or there is no such model;
     a result without errors but with a reason where they cannot be aligned.
     """
+    from pipeline.geometry_comparison import cameras_of, compare_surfaces
+
     manifest = read_manifest(run_directory)
     chosen = _chosen_model(run_directory, manifest, model)
     if not (run_directory / chosen).is_dir():
         chosen = ""  # whoever reads the run as a whole says what is missing
-    found = compare_files(run_directory / chosen, reference, sorted(manifest.photos))
-    return replace(found, model=chosen)
+    names = sorted(manifest.photos)
+    found = compare_files(run_directory / chosen, cameras_of(reference), names)
+    mapped = run_directory / (MAPPED if (run_directory / MAPPED).is_dir() else chosen)
+    made = manifest.stages.keys() - set(_stale_stages(manifest))
+    surfaces = compare_surfaces(run_directory, mapped, reference, names, made)
+    return replace(
+        found, model=chosen, depth=surfaces.depth, mesh=surfaces.mesh, draft=surfaces.draft
+    )
 
 
 def export(run_directory: Path, request: ExportRequest, tell: ExportListener) -> dict[str, Any]:

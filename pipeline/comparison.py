@@ -1,4 +1,4 @@
-"""How far estimated cameras are from reference cameras: what `barfield compare` prints."""
+"""How far estimated cameras are from reference cameras: what `barfield compare` prints first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from pipeline.formats.posed import PosedPhotos, match_names
 from pipeline.formats.reference import read_posed_photos
 from pipeline.geometry.poses import angle_between_rotations
 from pipeline.geometry.similarity import NoSimilarity, estimate_similarity
+
+if TYPE_CHECKING:
+    from pipeline.depth_errors import DepthErrors
+    from pipeline.mesh_errors import MeshErrors
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Comparison:
     Positions are in reference units; position_mean_relative is in units of the scene size, the
     largest distance of a reference camera centre from the mean of all. All errors are None where
     the centres cannot be aligned; reason then says why, and is "" otherwise. photos: in the order
-    of the reference. model: which of a run's models was compared, as a folder of it.
+    of the reference. model: which of a run's models was compared, as a folder of it. depth, mesh,
+    draft: errors of the run's depth maps and meshes; None where it or the reference has none.
     """
 
     registered: int
@@ -46,6 +51,9 @@ class Comparison:
     photos: tuple[PhotoError, ...] = ()
     reason: str = ""
     model: str = ""
+    depth: DepthErrors | None = None
+    mesh: MeshErrors | None = None
+    draft: MeshErrors | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""

@@ -16,6 +16,8 @@ from pipeline.report import advice
 
 if TYPE_CHECKING:
     from pipeline.comparison import Comparison
+    from pipeline.depth_errors import DepthErrors
+    from pipeline.mesh_errors import MeshErrors
 
 _WIDTH_WITHOUT_TERMINAL = 120
 _TOO_EARLY = "The run ended before its cameras were found."
@@ -81,6 +83,37 @@ def show_comparison(comparison: Comparison) -> None:
     for photo in comparison.photos:
         photos.add_row(Text(photo.name), f"{photo.position:.6g}", f"{photo.rotation_deg:.4f}")
     out.print(photos)
+    for line in _surface_lines(comparison):
+        out.print(Text(line))
+
+
+def _surface_lines(comparison: Comparison) -> list[str]:
+    """Errors of depth maps and meshes, a line each."""
+    lines = [] if comparison.depth is None else [f"depth: {_depth_words(comparison.depth)}"]
+    meshes = (("mesh", comparison.mesh), ("draft", comparison.draft))
+    return lines + [f"{name}: {_mesh_words(found)}" for name, found in meshes if found]
+
+
+def _depth_words(found: DepthErrors) -> str:
+    if found.within_1_percent is None or found.missing is None:
+        return found.reason
+    known, everywhere = found.median_relative_of_known, found.median_relative
+    median = "" if known is None else f"median error {known:.3%} of the true depth where known, "
+    whole = "more than half unknown" if everywhere is None else f"{everywhere:.3%} of all pixels"
+    return (
+        f"{found.photographs} of {found.of} photographs; {median}{whole}; "
+        f"{found.within_1_percent:.1%} of the pixels right within 1 %, {found.missing:.1%} unknown"
+    )
+
+
+def _mesh_words(found: MeshErrors) -> str:
+    if found.mean_relative is None:
+        return found.reason
+    return (
+        f"{found.mean_distance:.4g} from the true surface on average, {found.mean_relative:.3%} of "
+        f"the scene size (median {found.median_relative:.3%}); {found.within_1_percent:.1%} of the "
+        "true surface found within 1 %, as far as two photographs see it"
+    )
 
 
 def outcome(report: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from pipeline.geometry.arrays import Float64s, Int64s
 
 _NEIGHBOURS = 6
-_CHUNK = 100_000
+_CHUNK = 20_000
 # Steps of the R2 sequence (Roberts 2018), which covers the unit square evenly.
 _R2 = np.array([0.7548776662466927, 0.5698402909980532])
 
@@ -111,4 +111,5 @@ def _to_triangles(points: Float64s, corners: Float64s) -> Float64s:
     share = np.einsum("nka,nka->nk", to_point, edges) / np.where(length > 0.0, length, 1.0)
     away = to_point - np.clip(share, 0.0, 1.0)[..., None] * edges
     to_edges = np.sqrt(np.einsum("nka,nka->nk", away, away).min(axis=1))
-    return np.where(inside, height / np.sqrt(np.where(flat, squared, 1.0)), to_edges)
+    on_plane = height / np.sqrt(np.where(flat, squared, 1.0))
+    return np.asarray(np.where(inside, on_plane, to_edges))

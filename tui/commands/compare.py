@@ -1,4 +1,4 @@
-"""`barfield compare`: errors of a run's cameras against a reference."""
+"""`barfield compare`: errors of a run's cameras and surfaces against a reference."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def compare(
 ) -> None:
     """Align RUN's cameras with those of REFERENCE by a similarity and show what differs.
 
-    Ends with 1 where they cannot be aligned.
+    Depth maps and meshes are compared, too, where REFERENCE is a folder with truth/ (depth maps
+    NAME_depth_m.npy, mesh.ply), or a PLY, a mesh or cloud, with its cameras beside it. Ends with 1
+    where the cameras cannot be aligned.
     """
     from pipeline import commands
     from tui.report_view import show_comparison

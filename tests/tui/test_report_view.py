@@ -1,0 +1,51 @@
+"""What `barfield compare` says of depth maps and meshes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.comparison import Comparison
+from pipeline.depth_errors import DepthErrors
+from pipeline.mesh_errors import MeshErrors
+from tui.report_view import show_comparison
+
+CAMERAS = Comparison(4, 4, 0.001, 0.002, 0.0005, 0.01, 0.02, model="sparse/0")
+
+
+def shown(comparison: Comparison, capsys: pytest.CaptureFixture[str]) -> str:
+    show_comparison(comparison)
+    return " ".join(capsys.readouterr().out.split())
+
+
+def with_surfaces(**surfaces: DepthErrors | MeshErrors) -> Comparison:
+    return Comparison(**{**vars(CAMERAS), **surfaces})
+
+
+def test_errors_of_surfaces_are_told_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    depth = DepthErrors(35, 36, 0.0031, 0.0017, 0.8123, 0.05)
+    comparison = with_surfaces(depth=depth, mesh=MeshErrors(0.0023, 0.002, 0.0011, 0.934))
+    text = shown(comparison, capsys)
+    for words in (
+        "depth: 35 of 36 photographs; median error 0.170% of the true depth where known, 0.310% of",
+        "81.2% of the pixels right within 1 %, 5.0% unknown",
+        "mesh: 0.0023 from the true surface on average, 0.200% of the scene size (median 0.110%)",
+        "93.4% of the true surface found within 1 %",
+    ):
+        assert words in text
+    assert "draft" not in text
+    data = json.loads(json.dumps(comparison.to_json()))
+    assert list(data)[7:] == ["photos", "reason", "model", "depth", "mesh", "draft"]
+    assert (data["depth"]["photographs"], data["depth"]["median_relative"]) == (35, 0.0031)
+    assert data["mesh"]["within_1_percent"] == 0.934 and data["draft"] is None
+
+
+def test_reasons_take_the_place_of_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    depth = DepthErrors(0, 36, reason="the run has no depth: too few photographs")
+    text = shown(with_surfaces(depth=depth, draft=MeshErrors(reason="nothing is seen")), capsys)
+    assert "depth: the run has no depth: too few photographs" in text
+    assert "draft: nothing is seen" in text
+    mostly_unknown = DepthErrors(3, 3, None, 0.002, 0.3, 0.6)
+    assert "more than half unknown" in shown(with_surfaces(depth=mostly_unknown), capsys)
+    assert "depth" not in shown(CAMERAS, capsys)
