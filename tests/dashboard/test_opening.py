@@ -160,6 +160,33 @@ def test_leaving_while_it_looks_is_no_fault(
     drive(scenario())
 
 
+def test_keys_do_not_wait_for_a_folder_that_takes_long(
+    offered: list[RunStatus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, goes_on = Event(), Event()
+
+    def slow(folder: Path) -> list[Path]:
+        if folder == Path("/data"):
+            looks.set()
+            goes_on.wait(30.0)
+        return [folder / "one"]
+
+    monkeypatch.setattr("tui.dashboard.opening.folders_in", slow)
+
+    async def scenario() -> None:
+        async with opening().run_test(size=(80, 24)) as pilot:
+            await looked(pilot)
+            assert "one/" in text_of(pilot)
+            await pilot.press("left")
+            await until(pilot, looks.is_set)
+            await draw(pilot)
+            assert "Photographs in /data\n" in text_of(pilot) and "one/" not in text_of(pilot)
+            goes_on.set()
+            await until(pilot, lambda: "one/" in text_of(pilot))
+
+    drive(scenario())
+
+
 def test_photographs_that_had_a_run_keep_what_was_changed_in_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

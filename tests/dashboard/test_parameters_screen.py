@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 from textual.color import Color
@@ -259,6 +260,31 @@ def test_what_is_fixed_is_not_asked_for_and_can_be_saved(run: ConfiguredRun) -> 
             assert "there already" in pilot.app.screen.query_one("#answer", Prose).shown
             await press(pilot, "escape")
             assert path.read_bytes() == before and isinstance(pilot.app.screen, ParametersScreen)
+
+    drive(scenario())
+
+
+def test_a_disk_that_takes_long_does_not_hold_the_keys(
+    run: ConfiguredRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = Event()
+
+    def slow(path: Path, _: RunConfig) -> Path:
+        goes_on.wait(30.0)
+        return path
+
+    monkeypatch.setattr("tui.dashboard.parameters_save.save_settings", slow)
+
+    async def scenario() -> None:
+        async with shown(app_of(run)) as pilot:
+            await press(pilot, "p")
+            await type_keys(pilot, "w", "enter", "enter")
+            assert "Saving ..." in text_of(pilot)
+            await type_keys(pilot, "escape")
+            assert isinstance(pilot.app.screen, ParametersScreen)
+            goes_on.set()
+            await press(pilot, "j")
+            assert isinstance(pilot.app.screen, ParametersScreen)
 
     drive(scenario())
 

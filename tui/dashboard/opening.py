@@ -137,17 +137,22 @@ class OpeningApp(App[Choice]):
         self.notify("q leaves.", markup=False)
 
     def _enter(self, folder: Path) -> None:
-        self._folder, self._found = folder, Found()
-        self._folders = folders_in(folder)[:MOST_FOLDERS]
-        options = self.query_one("#folders", OptionList)
-        options.clear_options()
-        options.add_options(Option(Text(f"{safe(entry.name)}/")) for entry in self._folders)
+        self._folder, self._folders, self._found = folder, [], Found()
+        self.query_one("#folders", OptionList).clear_options()
         self.query_one("#folder", Line).show(f"Photographs in {safe(str(folder))}")
         self.query_one("#found", Quiet).show(Text("looking...", style="dim"))
         self.run_worker(partial(self._look_into, folder), thread=True, group="folder")
 
     def _look_into(self, folder: Path) -> None:
+        # In a thread: a folder may be on a disk of another machine, or hold a million files.
+        self.call_from_thread(self._show_folders, folder, folders_in(folder)[:MOST_FOLDERS])
         self.call_from_thread(self._show_found, folder, look_into(folder))
+
+    def _show_folders(self, folder: Path, folders: list[Path]) -> None:
+        if folder == self._folder:  # the user may have gone on
+            self._folders = folders
+            options = self.query_one("#folders", OptionList)
+            options.add_options(Option(Text(f"{safe(entry.name)}/")) for entry in folders)
 
     def _show_found(self, folder: Path, found: Found) -> None:
         if folder == self._folder:  # the user may have gone on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -103,14 +104,31 @@ class SaveDialog(ModalScreen[Path]):
         if not name:
             self._refuse("Type the name of a file.")
             return
-        try:
-            self.dismiss(save_settings(Path(name), self._config))
-        except PipelineError as error:
-            self._refuse(f"{error.message} {error.hint}".strip())
+        event.input.disabled = True  # one file for one Enter
+        self.query_one("#answer", Prose).show("Saving ...")
+        self.run_worker(partial(self._save, Path(name)), thread=True)
 
     def action_leave(self) -> None:
         """Close without saving."""
         self.dismiss(None)
 
+    def _save(self, path: Path) -> None:
+        # In a thread: it waits until the disk has it.
+        try:
+            saved = save_settings(path, self._config)
+        except PipelineError as error:
+            self.app.call_from_thread(self._refuse, f"{error.message} {error.hint}".strip())
+        else:
+            self.app.call_from_thread(self._close, saved)
+
+    def _close(self, saved: Path) -> None:
+        if self.is_current:  # the user may have left
+            self.dismiss(saved)
+
     def _refuse(self, words: str) -> None:
+        if not self.is_current:
+            return
+        name = self.query_one(Input)
+        name.disabled = False
+        name.focus()
         self.query_one("#answer", Prose).show(safe(words))
