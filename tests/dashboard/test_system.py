@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.dashboard.pilot import ThisPilot, drive, press, shown, text_of
+from tests.dashboard.pilot import ThisPilot, drive, press, settle, shown, text_of, until_shown
 from tests.dashboard.recorded import RecordedRun, app_of, in_mapping
 from tui.dashboard.app import DashboardApp
 from tui.dashboard.link import Source
@@ -153,3 +153,21 @@ def background(pilot: ThisPilot) -> float:
     color = pilot.app.screen.get_style_at(width - 8, height // 2).bgcolor
     assert color is not None and color.triplet is not None
     return sum(color.triplet) / 765
+
+
+def test_a_look_that_fails_is_told_once(tmp_path: Path) -> None:
+    looks = []
+
+    def fail() -> SystemSample:
+        looks.append(1)
+        raise RuntimeError("an odd machine")
+
+    async def scenario() -> None:
+        app = DashboardApp(in_mapping(tmp_path), sampler=SimpleNamespace(read=fail))
+        async with shown(app) as pilot:
+            await until_shown(pilot, "A fault of the dashboard:", "an odd machine")
+            app.sample()
+            await settle(pilot)
+            assert looks == [1] and not app.return_code
+
+    drive(scenario())

@@ -21,6 +21,7 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.worker import Worker, WorkerState
 
 from pipeline.engine.messages import Answer
 from pipeline.events import ENDED
@@ -28,7 +29,7 @@ from tui.dashboard.collector import IdleCollector
 from tui.dashboard.dialogs import Confirm, TooSmall, fit
 from tui.dashboard.keys import APP_KEYS, SCREEN_KEYS, Key, bindings, steers
 from tui.dashboard.link import Source
-from tui.dashboard.look import AsciiFilter, Look, environment_look
+from tui.dashboard.look import AsciiFilter, Look, environment_look, safe
 from tui.dashboard.model import Model
 from tui.dashboard.pace import FramePace
 from tui.dashboard.run_screen import RunScreen
@@ -142,10 +143,17 @@ class DashboardApp(App[Outcome]):
             self.screen.show_now()
 
     def sample(self) -> None:
-        """Look at the machine, in a thread; one look at a time."""
+        """Look at the machine, in a thread; one look at a time, and none after one that failed."""
         if self._sampler is not None and not self._sampling:
             self._sampling = True
             self.run_worker(partial(self._sample, self._sampler), thread=True, exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Tell what went wrong in a thread, where that does not end the dashboard."""
+        error = event.worker.error
+        if event.state == WorkerState.ERROR and error is not None:
+            words = f"A fault of the dashboard: {type(error).__name__}: {error}"
+            self.say(safe(words), wrong=True)
 
     def give(self, command: Mapping[str, Any]) -> None:
         """Give a command to the engine, and show its answer. Nothing with `--readonly`."""
@@ -302,13 +310,10 @@ class DashboardApp(App[Outcome]):
         self.run_worker(import_screens, thread=True, exit_on_error=False)
 
     def _sample(self, sampler: Sampler) -> None:
-        try:
-            self.call_from_thread(self._take_sample, sampler.read())
-        finally:
-            self._sampling = False
+        self.call_from_thread(self._take_sample, sampler.read())
 
     def _take_sample(self, sample: SystemSample) -> None:
-        self.system = sample
+        self.system, self._sampling = sample, False
 
 
 def _namespaced(action: str, screen: Screen[Any]) -> str:
