@@ -34,6 +34,9 @@ FLAT_FOLDERS = {
     "inspections": "photos/inspections",
     "fits": "matches/fits",
     "geometries": "matches/geometries",
+    "undistorted": "stages/depth/undistorted",
+    "photometric": "stages/depth/photometric",
+    "agreed": "stages/depth/agreed",
 }
 
 

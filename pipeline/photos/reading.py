@@ -74,14 +74,14 @@ def read_grey(photo: Photo, max_size_px: int, file: FileRef | None = None) -> tu
     return pixels, scale
 
 
-def read_rgb(photo: Photo) -> UInt8s:
+def read_rgb(photo: Photo, file: FileRef | None = None) -> UInt8s:
     """Read a photograph in colour, (height, width, 3) uint8; grey ones are repeated.
 
     16-bit values are divided by the smallest of 2^10, 2^12, 2^14, 2^16 that holds them all; floats
     in [0, 1] are multiplied by 255; other ranges are stretched between their 0.5 and 99.5
     percentiles. Transparency is dropped. Raises PipelineError as :func:`read_grey`.
     """
-    return _read(photo, grey=False)
+    return _read(photo, grey=False, file=file)
 
 
 def read_header(data: bytes) -> Header:

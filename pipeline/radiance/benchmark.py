@@ -21,7 +21,7 @@ from pipeline.radiance.datasets import (
     read_forward_facing,
     read_posed_scene,
 )
-from pipeline.radiance.devices import choose_device
+from pipeline.torch_devices import choose_device
 from pipeline.radiance.evaluation import Reference
 from pipeline.radiance.experiment import Experiment, Halt, run_experiment
 from pipeline.radiance.settings import resolve

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.radiance.cameras import RayCameras
 from pipeline.radiance.contraction import Contraction
-from pipeline.radiance.devices import bfloat16_pays
+from pipeline.torch_devices import bfloat16_pays
 from pipeline.radiance.field import Field
 from pipeline.radiance.fields import FieldShape, make_field, shape_from_json, shape_to_json
 from pipeline.radiance.perspective import Perspective

@@ -15,7 +15,7 @@ from pipeline.geometry.arrays import Float32s
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose, quaternion_from_rotation, rotation_from_quaternion
 from pipeline.products import NoField, RadianceField
-from pipeline.radiance.devices import choose_device
+from pipeline.torch_devices import choose_device
 from pipeline.radiance.model import RadianceModel
 from pipeline.radiance.pictures import Picture
 from pipeline.radiance.rendering import Rays, Rendered

@@ -22,7 +22,7 @@ from pipeline.products import (
     SparseModel,
 )
 from pipeline.radiance.course import Course
-from pipeline.radiance.devices import choose_device
+from pipeline.torch_devices import choose_device
 from pipeline.radiance.evaluation import Evaluation
 from pipeline.radiance.pose_errors import align_centres
 from pipeline.radiance.refined import LearnedCameras, refined_model, with_images

@@ -13,7 +13,7 @@ from pipeline.formats.posed import PosedPhotos
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
 from pipeline.products import PhotoIndex, RadianceField, SparseModel
-from pipeline.radiance.devices import choose_device
+from pipeline.torch_devices import choose_device
 from pipeline.radiance.evaluation import Evaluation, Reference, Trained, evaluate, poses_of
 from pipeline.radiance.evaluation_pictures import write_panel
 from pipeline.radiance.model import RadianceModel

@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline.config_base import fixed_differences
 from pipeline.errors import PipelineError
 from pipeline.radiance.beginnings import Trials
-from pipeline.radiance.devices import device_lost, is_device_lost, is_out_of_memory
+from pipeline.torch_devices import device_lost, is_device_lost, is_out_of_memory
 from pipeline.radiance.field_steps import FieldSteps
 from pipeline.radiance.model import RadianceModel
 from pipeline.radiance.objective import Objective, Slope

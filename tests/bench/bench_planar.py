@@ -21,7 +21,7 @@ import torch
 
 from pipeline.machine import usable_cores
 from pipeline.planar_config import PLANAR_METHODS, PlanarConfig, PlanarMethod
-from pipeline.radiance.devices import choose_device
+from pipeline.torch_devices import choose_device
 from pipeline.radiance.planar.alignment import Figures, judge, make_alignment
 from pipeline.radiance.planar.image_file import read_image
 from pipeline.radiance.planar.patches import cut_patches

@@ -13,12 +13,12 @@ from pydantic import JsonValue
 from pipeline.bench_request import BenchKind
 from pipeline.radiance.benchmark import Bench, experiment_of, read_scene
 from pipeline.radiance.datasets import Start
-from pipeline.radiance.devices import choose_device
+from pipeline.torch_devices import choose_device
 from pipeline.radiance.experiment import Halt, run_experiment
 from pipeline.radiance.training import Figures
 from pipeline.radiance_config import RadianceConfig
+from tests.bench.bars import Bar, Measured
 
-Measured = dict[str, float | None]
 METHOD = "method"
 CPU_TESTS = 25  # held-out views of lego that the CPU rows judge, of 200
 
@@ -51,24 +51,6 @@ class Options:
     def device(self) -> torch.device:
         """Where all is computed."""
         return choose_device(self.config().device)
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What a figure of the method should be: at most, or at least, so much."""
-
-    figure: str
-    must: float | None
-    goal: float | None = None
-    least: bool = False
-
-    def verdict(self, value: float | None, bar: float | None) -> str:
-        """`met` or `missed`; "" without a bar, `unknown` without a figure."""
-        if bar is None:
-            return ""
-        if value is None:
-            return "unknown"
-        return "met" if (value >= bar if self.least else value <= bar) else "missed"
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from pydantic import ValidationError
 
 from pipeline.errors import PipelineError
-from pipeline.radiance import devices
-from pipeline.radiance.devices import choose_device, is_device_lost, is_out_of_memory
+from pipeline import torch_devices as devices
+from pipeline.torch_devices import choose_device, is_device_lost, is_out_of_memory
 from pipeline.radiance.grid import GridShape
 from pipeline.radiance.mlp import MlpShape
 from pipeline.radiance.problem import Tracks

@@ -41,7 +41,7 @@ class AlignPlanar:
         control.poll()
         import torch
 
-        from pipeline.radiance.devices import choose_device
+        from pipeline.torch_devices import choose_device
         from pipeline.radiance.planar.animation import animate
         from pipeline.radiance.planar.image_file import read_image
         from pipeline.radiance.planar.patches import cut_patches

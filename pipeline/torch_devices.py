@@ -7,8 +7,8 @@ import torch
 from pipeline.errors import PipelineError
 
 
-def choose_device(wanted: str) -> torch.device:
-    """The device for `radiance.device`: auto takes a GPU if one works.
+def choose_device(wanted: str, field: str = "radiance.device") -> torch.device:
+    """The device that a field of the configuration asks for: auto takes a GPU if one works.
 
     Raises PipelineError where a GPU is asked for and none works.
     """
@@ -18,9 +18,7 @@ def choose_device(wanted: str) -> torch.device:
     if problem is None:
         return torch.device("cuda")
     if wanted == "cuda":
-        raise PipelineError(
-            "No GPU", f"radiance.device is cuda, but {problem}", "Use radiance.device = auto."
-        )
+        raise PipelineError("No GPU", f"{field} is cuda, but {problem}", f"Use {field} = auto.")
     return torch.device("cpu")
 
 

@@ -1,0 +1,97 @@
+"""The inverse depth of one photograph, from coarse to fine.
+
+First planes through the whole range at half the size, then twice at full size around what was
+found: on the surface itself, and on those of the nearer and of the farther side of every step in
+depth, so that edges come to where the photograph has them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pipeline.depth.semi_global import aggregate_candidates, aggregate_planes
+from pipeline.depth.sweep import Picture, Sweep
+
+MOST_PLANES = 256
+_COARSE = 0.5
+_RADIUS_PX, _FINAL_RADIUS_PX = 2, 3
+_PLANE_STEP_PX, _STEP_PX = 1.0, 0.7
+_ROUNDS = 2
+_AROUND = (-2, -1, 0, 1, 2)  # steps from the surface
+_BESIDE = (-1, 0, 1)  # steps from that of the nearer or the farther side
+_REACH_PX = 5  # window in which sides are looked for
+_SMALL, _LARGE = 0.1, 0.6  # penalties, in units of 1 - NCC
+_PENALTY, _MOST_STEPS = 0.1, 6.0
+
+
+def find_inverse_depth(
+    reference: Picture, sources: Sequence[Picture], depths: tuple[float, float]
+) -> Tensor:
+    """Inverse depth (H, W) of every pixel, in units of the world.
+
+    depths: nearest and farthest to look for. Half of the sources, rounded up, have to agree.
+    """
+    best = (len(sources) + 1) // 2
+    inverse_depth = _sweep_range(reference, sources, depths, best)
+    fine = Sweep(reference, sources, best)
+    middle = 0.5 * (1.0 / depths[0] + 1.0 / depths[1])
+    step = fine.step(middle, _STEP_PX)
+    size = reference.grey.shape
+    layers = F.interpolate(inverse_depth[None, None], size=size, mode="nearest")[0, 0]
+    surface = F.interpolate(
+        inverse_depth[None, None], size=size, mode="bilinear", align_corners=False
+    )[0, 0]
+    for _ in range(_ROUNDS):
+        surface = layers = _improved(fine, reference.grey, surface, layers, step)
+    return _between_steps(fine, surface, step)
+
+
+def _sweep_range(
+    reference: Picture, sources: Sequence[Picture], depths: tuple[float, float], best: int
+) -> Tensor:
+    """Inverse depth (h, w) of the coarse picture, by planes that face the camera."""
+    picture = reference.scaled(_COARSE)
+    coarse = Sweep(picture, [source.scaled(_COARSE) for source in sources], best)
+    low, high = 1.0 / depths[1], 1.0 / depths[0]
+    wanted = (high - low) / coarse.step(0.5 * (low + high), _PLANE_STEP_PX)
+    count = min(MOST_PLANES, max(3, math.ceil(wanted) + 1))
+    levels = torch.linspace(low, high, count, device=picture.grey.device)
+    planes = levels[:, None, None].expand(-1, *picture.grey.shape)
+    costs = aggregate_planes(coarse.costs(planes, _RADIUS_PX), picture.grey, _SMALL, _LARGE)
+    index = costs.argmin(dim=0).clamp(1, count - 2)
+    offset = _parabola(*(costs.gather(0, (index + k)[None])[0] for k in (-1, 0, 1)))
+    return levels[index] + offset * (levels[1] - levels[0])
+
+
+def _improved(fine: Sweep, grey: Tensor, surface: Tensor, layers: Tensor, step: float) -> Tensor:
+    """The best of the candidates around a surface, pixel by pixel."""
+    reach = (_REACH_PX, 1, _REACH_PX // 2)
+    nearer = F.max_pool2d(layers[None], *reach)[0]
+    farther = -F.max_pool2d(-layers[None], *reach)[0]
+    candidates = torch.stack(
+        [surface + k * step for k in _AROUND]
+        + [side + k * step for side in (nearer, farther) for k in _BESIDE]
+    ).clamp_min_(1e-9)
+    costs = fine.costs(candidates, _RADIUS_PX)
+    costs = aggregate_candidates(costs, candidates / step, grey, _PENALTY, _MOST_STEPS)
+    return candidates.gather(0, costs.argmin(dim=0)[None])[0]
+
+
+def _between_steps(fine: Sweep, surface: Tensor, step: float) -> Tensor:
+    """A surface moved to the least cost between steps."""
+    candidates = torch.stack([surface - step, surface, surface + step]).clamp_min_(1e-9)
+    offset = _parabola(*fine.costs(candidates, _FINAL_RADIUS_PX))
+    return (surface + offset * step).clamp_min(1e-9)
+
+
+def _parabola(left: Tensor, middle: Tensor, right: Tensor) -> Tensor:
+    """Where the parabola through three costs is least, in steps from the middle one, at most 1; 0
+    where it has no least value."""
+    bend = left - 2.0 * middle + right
+    offset = 0.5 * (left - right) / bend.clamp_min(1e-6)
+    return torch.where(bend > 1e-6, offset.clamp(-1.0, 1.0), torch.zeros_like(offset))
