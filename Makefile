@@ -14,7 +14,7 @@ WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/*.json $(WEB)/*.mjs -type f)
 # viser and the dashboard want other versions of rich.
 PEER := .venv-viser
 
-.PHONY: demo test install install-dev chromium bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar bench-viewer bench-potree bench-frames clean
+.PHONY: demo test install install-dev chromium bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar bench-dense bench-viewer bench-potree bench-frames clean
 
 demo: install
 	$(BIN)/barfield demo --headless
@@ -62,6 +62,9 @@ bench-cluster: install-dev
 
 bench-planar: install-dev
 	$(BIN)/python -m tests.bench.bench_planar
+
+bench-dense: install-dev
+	$(BIN)/python -m tests.bench.bench_dense $(ROWS)
 
 bench-viewer: install-dev
 	test -x $(PEER)/bin/python || $(PYTHON) -m venv $(PEER)

@@ -41,7 +41,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from pipeline.errors import PipelineError
-from tests.bench.radiance_rows import GPU_ROWS, METHOD, PUBLIC_ROWS, Measured, Options, Row
+from tests.bench.bars import Measured, figures_in_words, number
+from tests.bench.radiance_rows import GPU_ROWS, METHOD, PUBLIC_ROWS, Options, Row
 from tests.bench.radiance_views import VIEW_ROW
 
 QUICK_MINUTES = 8.0
@@ -83,7 +84,7 @@ def measure(row: Row, options: Options, halt: threading.Event) -> int:
             finished &= found is not None
             if found is not None:
                 measured[arm.name].append(found)
-                print(f"    {in_words(found)}", flush=True)
+                print(f"    {figures_in_words(found)}", flush=True)
     missed = judge(row, measured)
     if not finished:
         print("  not finished: the same command goes on", flush=True)
@@ -99,21 +100,14 @@ def judge(row: Row, measured: dict[str, list[Measured]]) -> int:
     for bar in row.bars:
         values = [value for found in method if (value := found.get(bar.figure)) is not None]
         worst = _WORST[bar.least](values) if method and len(values) == len(method) else None
-        must, goal = bar.verdict(worst, bar.must), bar.verdict(worst, bar.goal)
-        missed += must in ("missed", "unknown")
-        sign = ">=" if bar.least else "<="
-        wanted = [
-            f"{name} {sign} {value:g} {verdict}"
-            for name, value, verdict in (("must", bar.must, must), ("goal", bar.goal, goal))
-            if value is not None
-        ]
-        print(f"  {bar.figure:24} {_number(worst):>10}   {'   '.join(wanted)}")
+        missed += bar.misses(worst)
+        print(bar.in_words(worst))
     for name in (*row.beats, *row.fails):
         against = [found.get("rotation_deg") for found in measured.get(name, [])]
         verdict = compared(row, name, [found.get("rotation_deg") for found in method], against)
         missed += verdict in ("missed", "unknown")
         words = "rotation below that of" if name in row.beats else "as published, fails:"
-        print(f"  {words} {name}: {', '.join(map(_number, against)) or '-'}   must {verdict}")
+        print(f"  {words} {name}: {', '.join(map(number, against)) or '-'}   must {verdict}")
     return missed
 
 
@@ -131,15 +125,6 @@ def compared(
     bar = row.bars[0].must if name in row.fails else worst
     assert bar is not None
     return "met" if all(value is None or value > bar for value in control) else "missed"
-
-
-def in_words(found: Measured) -> str:
-    """All figures of a measurement, in a line."""
-    return "  ".join(f"{name} {_number(value)}" for name, value in found.items())
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
 
 
 def _rows(arguments: argparse.Namespace) -> list[Row]:
@@ -202,8 +187,8 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
 
 if __name__ == "__main__":
     HALT = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: HALT.set())
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: HALT.set())
     try:
         sys.exit(main(sys.argv[1:], HALT))
     except PipelineError as error:

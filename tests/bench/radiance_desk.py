@@ -25,7 +25,8 @@ from pipeline.radiance.settings import resolve
 from pipeline.radiance.view_fitting import fitting_on
 from pipeline.radiance_config import RadianceConfig
 from pipeline.runner import ForegroundControl
-from tests.bench.radiance_rows import METHOD, Arm, Bar, Measured, Options, Row, figures_of, say
+from tests.bench.bars import Bar, Measured
+from tests.bench.radiance_rows import METHOD, Arm, Options, Row, figures_of, say
 from tests.bench.radiance_views import view_times
 
 DESK = Path(__file__).resolve().parents[2] / "sample_scenes" / "desk"

@@ -14,7 +14,8 @@ from pipeline.geometry.cameras import Camera
 from pipeline.radiance.experiment import MODEL, Halt
 from pipeline.radiance.model import RadianceModel
 from pipeline.radiance.novel_views import NovelViews
-from tests.bench.radiance_rows import METHOD, Arm, Bar, Measured, Options, Row
+from tests.bench.bars import Bar, Measured
+from tests.bench.radiance_rows import METHOD, Arm, Options, Row
 
 _LOOKS = 5
 _GPU_SIZE = (800, 800)

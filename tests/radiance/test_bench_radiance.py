@@ -12,17 +12,9 @@ from typing import Any
 import pytest
 import torch
 
+from tests.bench.bars import Bar, Measured
 from tests.bench.bench_radiance import compared, judge, main
-from tests.bench.radiance_rows import (
-    GPU_ROWS,
-    METHOD,
-    PUBLIC_ROWS,
-    Arm,
-    Bar,
-    Measured,
-    Options,
-    Row,
-)
+from tests.bench.radiance_rows import GPU_ROWS, METHOD, PUBLIC_ROWS, Arm, Options, Row
 from tests.radiance.test_datasets import write_blender
 
 ROOT = Path(__file__).resolve().parents[2]
