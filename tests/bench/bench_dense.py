@@ -131,7 +131,8 @@ def desk_errors(options: Options, stage: str) -> SurfaceErrors:
     make_truth()
     run = options.out / "desk"
     names = photo_names_in(DESK / "images")
-    return compare_surfaces(run, run / "sparse" / "0", DESK, names, {"depth", stage})
+    made = ("depth", "mesh") if stage == "mesh" else (stage,)
+    return compare_surfaces(run, run / "sparse" / "0", DESK, names, made)
 
 
 def run_scene(
