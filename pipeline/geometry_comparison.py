@@ -48,9 +48,13 @@ class SurfaceErrors:
 
 def cameras_of(reference: Path) -> Path:
     """Where the cameras of a reference are: itself, or for a PLY the folder that it lies in, or the
-    one above. Raises PipelineError for a PLY without cameras beside it."""
+    one above. Raises PipelineError for a PLY that is not there or has no cameras beside it."""
     if reference.suffix.lower() != _PLY:
         return reference
+    if not reference.is_file():
+        raise PipelineError(
+            "File not found", f"{reference} does not exist", "Check the path for a typing error."
+        )
     for folder in reference.resolve().parents[:2]:
         try:
             read_posed_photos(folder)

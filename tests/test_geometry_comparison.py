@@ -172,6 +172,8 @@ def test_what_cannot_be_read_is_refused_in_words(tmp_path: Path, reference: Path
     write_ply_mesh(alone, wall())
     with pytest.raises(PipelineError, match="in no folder with known cameras"):
         cameras_of(alone)
+    with pytest.raises(PipelineError, match=r"scan\.ply does not exist"):
+        cameras_of(reference / "scan.ply")
 
     np.save(reference / "truth/1_depth_m.npy", np.zeros((3, 4, 5)))
     with pytest.raises(PipelineError, match=r"1_depth_m.npy: a depth map \(H, W\) is needed"):

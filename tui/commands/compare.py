@@ -13,6 +13,7 @@ import typer
 from tui.commands.options import AsJson, Run
 
 REFERENCE = "COLMAP model, transforms.json, poses_bounds.npy, ground_truth.json, or their folder."
+SURFACE = "Or a PLY, a mesh or cloud, that lies beside one of them."
 MODEL = "Cameras of mapping, those that radiance refined, or the refined ones if they are better."
 
 
@@ -26,15 +27,15 @@ class Model(Enum):
 
 def compare(
     run: Run,
-    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help=REFERENCE)],
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help=f"{REFERENCE} {SURFACE}")],
     model: Annotated[Model, typer.Option(help=MODEL)] = Model.best,
     as_json: AsJson = False,
 ) -> None:
     """Align RUN's cameras with those of REFERENCE by a similarity and show what differs.
 
-    Depth maps and meshes are compared, too, where REFERENCE is a folder with truth/ (depth maps
-    NAME_depth_m.npy, mesh.ply), or a PLY, a mesh or cloud, with its cameras beside it. Ends with 1
-    where the cameras cannot be aligned.
+    Depth maps and meshes are compared, too, where REFERENCE is a PLY, or a folder with true
+    geometry: truth/NAME_depth_m.npy for photographs, truth/mesh.ply. Ends with 1 where the cameras
+    cannot be aligned.
     """
     from pipeline import commands
     from tui.report_view import show_comparison
