@@ -8,7 +8,7 @@ import pytest
 from textual.color import Color
 
 from pipeline.engine.messages import Answer, StageView
-from pipeline.events import Metric, RunChanged, StageChanged, Warned
+from pipeline.events import Metric, Progress, RunChanged, StageChanged, Warned
 from tests.dashboard.pilot import SIZES, ThisPilot, drive, press, settle, shown, text_of
 from tests.dashboard.recorded import RecordedRun, app_of, begin, in_mapping, in_radiance
 from tests.dashboard.sketched import growing
@@ -277,3 +277,16 @@ async def resize(pilot: ThisPilot, width: int, height: int) -> None:
     """Give the terminal another size."""
     await pilot.resize_terminal(width, height)
     await settle(pilot)
+
+
+def test_a_timer_that_comes_while_the_app_ends_is_no_fault(root: Path) -> None:
+    async def scenario() -> None:
+        run = in_mapping(root)
+        app = app_of(run)
+        async with shown(app):
+            pass
+        run.tell("mapping", Progress(20, 24, "photographs"))
+        app.take_news()
+        assert app.model.updates == 2
+
+    drive(scenario())

@@ -139,8 +139,9 @@ class DashboardApp(App[Outcome]):
 
     def tick(self) -> None:
         """Draw again, because something is new or for the age of the data."""
-        if isinstance(self.screen, DashboardScreen):
-            self.screen.show_now()
+        top = self.screen_stack[-1:]  # none while the app ends: its timers may still come
+        if top and isinstance(top[0], DashboardScreen):
+            top[0].show_now()
 
     def sample(self) -> None:
         """Look at the machine, in a thread; one look at a time, and none after one that failed."""
