@@ -273,7 +273,8 @@ def test_the_help_tells_the_keys_of_the_screen_it_was_opened_from(
 def test_the_help_does_not_lose_drafts(root: Path) -> None:
     async def scenario() -> None:
         async with shown(app_of(as_far_as_mapping(root)), SIZE) as pilot:
-            await press(pilot, "p", "home", "right", "?", "l")
+            await press(pilot, "p")  # and what is read in a thread
+            await press(pilot, "home", "right", "?", "l")
             assert isinstance(pilot.app.screen, Confirm)
             await press(pilot, "n", "?", "q")
             assert isinstance(pilot.app.screen, Confirm) and pilot.app.is_running
