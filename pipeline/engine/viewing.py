@@ -141,7 +141,7 @@ class Viewing:
         finally:
             self.detach()
             asked = self._asked
-            await worker.close()
+            await _to_its_end(asyncio.create_task(worker.close()))
         return asked
 
     def _left_s(self) -> float:
@@ -154,6 +154,16 @@ class Viewing:
 
     def _refuse(self, request: ViewRequest, why: str) -> None:
         self.deliver(ViewFrame(FrameHeader(viewer=request.viewer, seq=request.seq, error=why)))
+
+
+async def _to_its_end(task: asyncio.Task[None]) -> None:
+    """Wait for a task, also where the wait is cancelled meanwhile: a run that begins must find no
+    worker, and cancels whoever is just seeing one off."""
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 class ViewerWindow:

@@ -160,6 +160,22 @@ def test_a_run_at_rest_gets_a_worker_for_its_viewers_as_long_as_they_ask() -> No
     run(work)
 
 
+def test_a_run_begins_only_when_a_worker_that_is_leaving_is_gone() -> None:
+    async def work() -> None:
+        stand = Stand(idle_s=0.02)
+        stand.viewing.open().ask(request(seq=1))
+        await until(lambda: stand.workers and stand.workers[0].orders)
+        stand.workers[0].stays = asyncio.Event()
+        await until(lambda: stand.workers[0].closed)
+        begins = asyncio.create_task(stand.viewing.run_begins())
+        await asyncio.sleep(0.01)
+        assert not begins.done()
+        stand.workers[0].stays.set()
+        await begins
+
+    run(work)
+
+
 def test_who_asks_while_the_worker_is_leaving_gets_the_next_one() -> None:
     async def work() -> None:
         stand = Stand(idle_s=0.02)
