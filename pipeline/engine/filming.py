@@ -8,6 +8,7 @@ Beside those who look at the scene of a run at rest it goes on at a low priority
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
@@ -21,6 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.events import FilmChanged
 from pipeline.film_making import free_name, remove_work
 
+_log = logging.getLogger(__name__)
 NICE = 10
 PRELOAD = ("pipeline.radiance.films",)
 
@@ -121,6 +123,9 @@ class Filming:
             except asyncio.CancelledError:
                 await asyncio.to_thread(remove_work, self._root, order.name)
                 raise
+            except Exception:  # a fault of ours, which nobody else would hear of
+                _log.exception("the film %s", order.name)
+                filmed = Filmed(error="the engine failed at it; its log says why")
             if filmed.error:
                 await asyncio.to_thread(remove_work, self._root, order.name)
                 self._change(state="failed", left_s=None, why=filmed.error)

@@ -7,6 +7,7 @@ that is at work, one thread at a low priority, and ends when nothing is left to 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pipeline.events import SceneChanged
 from pipeline.scene_answer import SceneAnswer
 from pipeline.scene_index import CloudSource, missing_clouds, scene_of
 
+_log = logging.getLogger(__name__)
 NICE = 10
 THREADS = 1
 PRELOAD = ("pipeline.cloud_making",)
@@ -101,6 +103,9 @@ class Preparing:
                 prepared = await self._order(PrepareCloud(cloud=source.id, without_open3d=why))
         except PipelineError as error:  # the system starts no process
             return Prepared(error=f"{error.message} {error.hint}")
+        except Exception:  # a fault of ours, which nobody else would hear of
+            _log.exception("the cloud %s", source.id)
+            return Prepared(error="the engine failed at it; its log says why")
         return prepared
 
     async def _order(self, order: PrepareCloud) -> Prepared:

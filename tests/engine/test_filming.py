@@ -84,6 +84,7 @@ class Stand:
         self.at_work = False
         self.has_field = True
         self.refusal = ""
+        self.fault: Exception | None = None
         self.workers: list[FakeWorker] = []
         self.told: list[FilmChanged] = []
         self.filming = Filming(
@@ -96,6 +97,8 @@ class Stand:
         )
 
     async def _start(self, preload: tuple[str, ...]) -> Any:
+        if self.fault is not None:
+            raise self.fault
         if self.refusal:
             raise PipelineError("No worker", self.refusal)
         self.workers.append(FakeWorker())
@@ -203,6 +206,19 @@ def test_a_film_that_cannot_be_is_told(tmp_path: Path) -> None:
         assert "disk is full" in (await stand.until("failed")).why
 
     run(work)
+
+
+def test_a_fault_of_ours_ends_a_film_and_is_kept_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        stand = Stand(tmp_path)
+        stand.fault = RuntimeError("nobody thought of this")
+        assert (await stand.command()).ok
+        assert "its log says why" in (await stand.until("failed")).why
+
+    run(work)
+    assert "nobody thought of this" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.engine.orders import PrepareCloud, Prepared
 from pipeline.engine.preparing import Preparing
 from pipeline.errors import PipelineError
@@ -61,6 +63,7 @@ class Stand:
         self.outcomes: list[Prepared] = []
         self.told: list[str] = []
         self.refusal = ""
+        self.fault: Exception | None = None
         self.takes_s = 0.01
         root = self.directory.root
         self.preparing = Preparing(root, self._start, lambda: None, self._tell)
@@ -84,6 +87,8 @@ class Stand:
 
     async def _start(self, preload: tuple[str, ...]) -> Any:
         await asyncio.sleep(0)
+        if self.fault is not None:
+            raise self.fault
         if self.refusal:
             raise PipelineError("No worker", self.refusal)
         self.workers.append(FakeWorker(self))
@@ -166,6 +171,20 @@ def test_what_cannot_be_made_is_said_and_not_tried_again(tmp_path: Path) -> None
         assert "too many processes" in (await stand.preparing.scene()).troubles[1]
 
     assert len(run(tmp_path, acts).orders) == 1
+
+
+def test_a_fault_of_ours_is_kept_in_the_log_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def acts(stand: Stand) -> None:
+        stand.fault = RuntimeError("nobody thought of this")
+        await stand.preparing.scene()
+        await stand.told_of(1)
+        scene = await stand.preparing.scene()
+        assert "its log says why" in scene.troubles[0] and not scene.preparing
+
+    run(tmp_path, acts)
+    assert "nobody thought of this" in caplog.text
 
 
 def test_the_end_of_the_engine_is_the_end_of_the_worker(tmp_path: Path) -> None:
