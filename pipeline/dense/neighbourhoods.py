@@ -19,6 +19,7 @@ _FLOOR_DISTANCE = 0.01  # of the cloud's size: half the thickness of a floor
 _FLOOR_TRIALS = 300
 _FLOOR_SHARE = 0.2  # of the points
 _FLOOR_SAMPLE = 20_000
+_MOST = 5_000_000  # points, that are filtered within minutes
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,8 @@ def look_around(xyz: Float64s, towards: Float64s, without_open3d: str = "") -> N
     inside = np.flatnonzero(~strays)
     if len(inside) < _FEWEST:
         return Neighbourhoods(strays, normals)
+    if len(inside) > _MOST:
+        return Neighbourhoods(strays, normals, note=f"not filtered: above {_MOST:,} points")
     try:
         if without_open3d:
             raise NoOpen3d(without_open3d)

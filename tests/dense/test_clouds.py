@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.dense import clouds
+from pipeline.dense import clouds, neighbourhoods
 from pipeline.dense.clouds import cameras_of, up_axis, write_cloud
 from pipeline.dense.neighbourhoods import look_around
 from pipeline.formats.bundle import unpack
@@ -144,6 +144,17 @@ def test_strays_are_marked_and_normals_look_at_the_cameras(tmp_path: Path) -> No
     np.testing.assert_array_equal(lengths == 0, flags == 1)
     flat = np.abs(normals[:, 1]) > 0.95
     assert flat.sum() > 1800 and (normals[flat, 1] < 0).mean() > 0.97  # seen from above
+
+
+def test_a_cloud_that_takes_too_long_is_not_filtered_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(neighbourhoods, "_MOST", 2000)
+    xyz = np.random.default_rng(0).normal(size=(2500, 3))
+    xyz[0] = 1e6
+    found = look_around(xyz, np.full(xyz.shape, np.nan))
+    assert found.note == "not filtered: above 2,000 points"
+    assert found.strays.sum() == 1 and np.isnan(found.normals).all()  # what is far away is one
 
 
 @pytest.mark.open3d
