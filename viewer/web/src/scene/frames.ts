@@ -28,6 +28,7 @@ export class Frames {
   private socket: WebSocket | null = null;
   private wanted = false;
   private seq = 0;
+  private newest = 0; // by the order in which they came, of those that were shown
   private failures = 0;
   private timer = 0;
   private last: Omit<ViewRequest, "seq"> | null = null;
@@ -110,7 +111,7 @@ export class Frames {
     const bundle = readBundle<FrameHeader>(data);
     const { header } = bundle;
     const asked = this.sent.get(header.seq);
-    this.received += 1;
+    const place = ++this.received;
     if (header.error || !bundle.has("picture") || !asked) {
       if (header.error) this.problem.emit(header.error);
       shown();
@@ -119,6 +120,11 @@ export class Frames {
     try {
       const picture = await createImageBitmap(new Blob([bundle.get("picture", "u8")], { type: "image/jpeg" }));
       const depth = bundle.has("depth") ? bundle.get("depth", "f16") : null;
+      if (place < this.newest) {
+        picture.close(); // a smaller one that came later was read sooner
+        return shown();
+      }
+      this.newest = place;
       this.problem.emit("");
       this.frame.emit({ header, picture, depth, request: asked.request, lag: performance.now() - asked.at, shown });
     } catch {
