@@ -62,6 +62,7 @@ const app = document.getElementById("app")!;
 fill(app, bar.element, main);
 
 const kept = new Map<string, Page>();
+let sceneLoads: Promise<Page> | null = null; // one only, however often it is asked for meanwhile
 let shown = "";
 let current: Page | null = null;
 
@@ -76,7 +77,7 @@ async function show(): Promise<void> {
   shown = key;
   try {
     const scene = id === "scene";
-    const next = kept.get(id) ?? (await load(id));
+    const next = await (scene ? (sceneLoads ??= load(id)) : load(id));
     if (scene) kept.set(id, next);
     if (shown !== key) {
       if (!scene) next.close?.(); // another page was asked for meanwhile
@@ -91,6 +92,7 @@ async function show(): Promise<void> {
     next.show?.(parts, options);
   } catch (error) {
     shown = "";
+    if (id === "scene") sceneLoads = null;
     fill(main, h("p", { class: "empty" }, `This page could not be loaded: ${inWords(error)}`));
   }
 }
