@@ -63,15 +63,20 @@ export function slider(
   range: { min: number; max: number; step: number; value: number },
   change: (value: number) => void,
   show: (value: number) => string = String,
-): { element: HTMLElement; input: HTMLInputElement } {
+): { element: HTMLElement; input: HTMLInputElement; set(value: number): void } {
   const input = h("input", { type: "range", min: range.min, max: range.max, step: range.step, "aria-label": label });
   input.value = String(range.value);
   const shown = h("output", {}, show(range.value));
+  const told = () => setText(shown, show(input.valueAsNumber));
   input.addEventListener("input", () => {
-    setText(shown, show(input.valueAsNumber));
+    told();
     change(input.valueAsNumber);
   });
-  return { element: h("label", { class: "slider" }, h("span", {}, label), input, shown), input };
+  const set = (value: number) => {
+    input.value = String(value);
+    told();
+  };
+  return { element: h("label", { class: "slider" }, h("span", {}, label), input, shown), input, set };
 }
 
 export function choice<T extends string>(

@@ -134,6 +134,7 @@ export class Panel {
       section("Camera path", false, pathEditor(path), filmMaker(run, path, films.refresh)),
       films.element,
     );
+    view.moved.on(() => fov.set(view.camera.fov)); // a camera path has lenses of its own
     world.changed.on(() => this.refresh());
     this.refresh();
   }

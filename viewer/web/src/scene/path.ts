@@ -52,8 +52,8 @@ export class CameraPath {
     const place = this.places[index];
     if (!place) return;
     this.view.touched = true;
+    this.view.setFov(place.fov);
     void this.view.controls.setLookAt(...flat(place), true);
-    this.view.invalidate();
   }
 
   play(): void {
@@ -112,8 +112,18 @@ export class CameraPath {
     const position = curve(this.places.map((place) => place.position)).getPoint(t);
     const target = curve(this.places.map((place) => place.target)).getPoint(t);
     void this.view.controls.setLookAt(position.x, position.y, position.z, target.x, target.y, target.z, false);
+    const fov = this.lens(t);
+    if (fov !== this.view.camera.fov) this.view.setFov(fov);
     if (t >= 1) this.stop();
     return this.playing;
+  }
+
+  /** Degrees, at a share of the way: from place to place as the film has it. */
+  private lens(t: number): number {
+    const at = t * (this.places.length - 1);
+    const before = this.places[Math.floor(at)]!;
+    const after = this.places[Math.ceil(at)]!;
+    return before.fov + (after.fov - before.fov) * (at % 1);
   }
 }
 
