@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 
 from aiohttp import web
 from pydantic import Field
 
 from pipeline.engine.interface import Engine
 from pipeline.engine.messages import RunView, StageView
+from pipeline.errors import PipelineError
 from viewer.access import Access
 from viewer.files import ASK_AGAIN, HOW_TO_BUILD, Client, send_file
 from viewer.reading import Query, read_query
@@ -56,9 +58,7 @@ class Page:
         """The client; with a token in the query, a cookie instead, and the page without it."""
         token = read_query(request, PageQuery).token
         if token is None:
-            return (
-                self._plain() if self._client is None else send_file(self._client.index, ASK_AGAIN)
-            )
+            return self._plain() if self._client is None else await self._whole(self._client.index)
         if self._access.role_of(token) is None:
             raise Refused(401, "No valid token", "The token belongs to another run.")
         # The token must not stay in the address bar, nor in the browser's history.
@@ -70,6 +70,19 @@ class Page:
         """The state, without scripts."""
         read_query(request, Query)
         return self._plain()
+
+    async def _whole(self, index: Path) -> web.FileResponse:
+        """The client's page; with it comes what its scene will ask for first, two round trips
+        earlier than its scripts could."""
+        page = send_file(index, ASK_AGAIN)
+        try:
+            clouds = (await self._engine.scene()).clouds
+        except PipelineError:
+            clouds = ()  # the page asks for itself, and says what is wrong
+        streamed = [cloud.url for cloud in clouds if cloud.format == "points"]
+        if streamed:
+            page.headers["Link"] = f"<{streamed[-1]}points.bin>; rel=preload; as=fetch; crossorigin"
+        return page
 
     def _plain(self) -> web.Response:
         note = "" if self._client else f"The viewer is not built: {HOW_TO_BUILD} builds it."

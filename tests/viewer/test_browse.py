@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.formats.bundle import unpack
-from pipeline.scene_answer import FieldView, SceneAnswer
-from tests.viewer.run_to_browse import PHOTOGRAPHS, write_client, write_run_to_browse
+from pipeline.scene_answer import CloudFormat, CloudView, FieldView, SceneAnswer
+from tests.viewer.run_to_browse import (
+    PHOTOGRAPHS,
+    write_client,
+    write_run_to_browse,
+)
 from tests.viewer.server import Server, running
 from viewer.files import ASK_AGAIN, FOR_GOOD, HOW_TO_BUILD
 
@@ -34,6 +38,26 @@ def test_the_page_is_the_client_where_it_is_built(browsed: Server) -> None:
     assert "features" in plain and HOW_TO_BUILD not in plain
     link = browsed.send(f"/?token={browsed.access.view_token}", token=None)
     assert (link.status, link.headers["location"]) == (303, "/")
+
+
+def test_with_the_page_comes_the_cloud_that_its_scene_asks_for(browsed: Server) -> None:
+    def told(*formats: CloudFormat) -> str | None:
+        clouds = tuple(_cloud(f"/clouds/{n}/", kind) for n, kind in enumerate(formats))
+        browsed.engine.seen = SceneAnswer(clouds=clouds)
+        return browsed.send("/").headers.get("link")
+
+    assert told("points", "points", "potree") == (
+        "</clouds/1/points.bin>; rel=preload; as=fetch; crossorigin"
+    )
+    assert told("potree") is None and told() is None
+
+
+def _cloud(url: str, kind: CloudFormat) -> CloudView:
+    corner = (0.0, 0.0, 0.0)
+    return CloudView(
+        id="sparse-0", name="sparse", stage="mapping", format=kind, url=url, count=1, before=1,
+        strays=0, bounds=(corner, corner), center=corner, radius=1.0,
+    )  # fmt: skip
 
 
 def test_without_a_client_the_page_says_how_to_build_it(server: Server) -> None:

@@ -23,6 +23,7 @@ await rm(dist, { recursive: true, force: true });
 const result = await build({
   absWorkingDir: here,
   entryPoints: ["src/main.ts", "src/style.css"],
+  inject: ["src/common.ts"],
   outdir: join(dist, "assets"),
   entryNames: "[name]-[hash]",
   chunkNames: "[name]-[hash]",
@@ -62,13 +63,11 @@ const first = new Set([...imported(entry), ...imported(outputOf("src/scene/page.
 const template = await readFile(join(here, "src/index.html"), "utf-8");
 const preloads = [...first]
   .filter((path) => path !== entry)
+  .sort((a, b) => outputs[b].bytes - outputs[a].bytes) // what takes longest has the first connection
   .map((path) => `<link rel="modulepreload" href="/assets/${named(path)}">`);
 const html = template
-  .replace("<!--style-->", `<link rel="stylesheet" href="/assets/${named(outputOf("src/style.css"))}">`)
-  .replace(
-    "<!--script-->",
-    [`<script type="module" src="/assets/${named(entry)}"></script>`, ...preloads].join("\n"),
-  );
+  .replace("<!--script-->", [...preloads, `<script type="module" src="/assets/${named(entry)}"></script>`].join("\n"))
+  .replace("<!--style-->", `<link rel="stylesheet" href="/assets/${named(outputOf("src/style.css"))}">`);
 
 await mkdir(join(dist, "assets"), { recursive: true });
 let all = 0;

@@ -22,10 +22,13 @@ export function prefetchScene(wanted: boolean): Promise<boolean> {
   const begun = asked.then(
     (scene) => {
       const cloud = firstCloud(scene);
-      if (!wanted || cloud?.format !== "points") return cloud !== undefined;
+      if (cloud?.format !== "points") return cloud !== undefined;
       const url = `${cloud.url}points.bin`;
-      points = { url, body: getStream(url) };
-      points.body.catch(() => undefined); // whoever takes it sees the error
+      const body = getStream(url);
+      body.catch(() => undefined); // whoever takes it sees the error
+      if (wanted) points = { url, body };
+      // The server has told the browser of it with the page; what nobody wants ends here.
+      else void body.then((stream) => stream.cancel(), () => undefined);
       return true;
     },
     () => false,
