@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from pipeline.browsing import Browser, Facts, NotThere, NotYet, Picture
 from pipeline.engine.interface import Engine
 from pipeline.errors import PipelineError
-from viewer.files import ASK_AGAIN, FOR_GOOD, send_file
+from viewer.files import ASK_AGAIN, FOR_GOOD, send_file, takes_gzip
 from viewer.reading import Query, read_query
 from viewer.refusals import Refused
 from viewer.writing import as_json
@@ -195,7 +195,7 @@ def _packed(request: web.Request, packed: bytes, version: str) -> web.Response:
     known = request.if_none_match or ()
     if any(tag.value in (version, "*") for tag in known):
         return web.Response(status=304, headers=headers)
-    if "gzip" in request.headers.get("Accept-Encoding", ""):
+    if takes_gzip(request.headers.get("Accept-Encoding", "")):
         headers["Content-Encoding"] = "gzip"
         return web.Response(body=packed, headers=headers, content_type="application/json")
     body = gzip.decompress(packed)

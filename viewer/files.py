@@ -5,7 +5,9 @@ Which file an address means is looked up, never made of the address.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ FOR_GOOD = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
 """For what may change: browsers ask whether it has, and get it only then."""
 
+_REFUSED = re.compile(r"q=0(\.0*)?")
 CLIENT = Path(__file__).parent / "web" / "dist"
 HOW_TO_BUILD = "python -m viewer.web.build"
 MEDIA_TYPES: Mapping[str, str] = {
@@ -51,6 +54,16 @@ def send_file(path: Path, caching: str, media_type: str | None = None) -> web.Fi
     kind = media_type or MEDIA_TYPES.get(path.suffix, "application/octet-stream")
     headers = {"Content-Type": kind, "Cache-Control": caching, "Vary": "Accept-Encoding"}
     return web.FileResponse(path, headers=headers)
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether a header Accept-Encoding takes gzip, which it may also name to refuse it."""
+    weights = {}
+    for part in accepted.lower().split(","):
+        coding, _, weight = part.partition(";")
+        weights[coding.strip()] = weight.replace(" ", "")
+    weight = weights.get("gzip", weights.get("*", "q=0"))
+    return not _REFUSED.fullmatch(weight)
 
 
 @dataclass
@@ -89,4 +102,10 @@ class Client:
             raise Refused(
                 404, "Nothing here", "The client has no such file.", "Load the page again."
             )
+        accepted = request.headers.get("Accept-Encoding", "")
+        if "gzip" in accepted.lower() and not takes_gzip(accepted):
+            # aiohttp would send the compressed sibling: it looks for the word alone.
+            body = await asyncio.to_thread(path.read_bytes)
+            headers = {"Content-Type": MEDIA_TYPES[path.suffix], "Cache-Control": FOR_GOOD}
+            return web.Response(body=body, headers=headers | {"Vary": "Accept-Encoding"})
         return send_file(path, FOR_GOOD)

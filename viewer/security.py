@@ -46,6 +46,7 @@ def guard(access: Access, limits: Limits, names: Container[str] = ()) -> Middlew
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         _check_target(request)
+        _check_part(request)
         _check_host(request, access, names)
         _check_origin(request)
         request[_CALLER] = _identify(request, access, user, guesses)
@@ -81,6 +82,12 @@ def _check_target(request: web.Request) -> None:
     # Our addresses are plain. What is not, tries to mean one thing here and another elsewhere.
     if not _TARGET.fullmatch(request.raw_path):
         raise Refused(400, "Not an address", "The path has characters or parts that none here has.")
+
+
+def _check_part(request: web.Request) -> None:
+    # aiohttp would take the last zero bytes for all of them.
+    if request.headers.get("Range", "").replace(" ", "") == "bytes=-0":
+        raise Refused(416, "No such part", "The last 0 bytes of anything are none.")
 
 
 def _check_host(request: web.Request, access: Access, names: Container[str]) -> None:

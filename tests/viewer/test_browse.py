@@ -16,7 +16,7 @@ from tests.viewer.run_to_browse import (
     write_run_to_browse,
 )
 from tests.viewer.server import Server, running
-from viewer.files import ASK_AGAIN, FOR_GOOD, HOW_TO_BUILD
+from viewer.files import ASK_AGAIN, FOR_GOOD, HOW_TO_BUILD, takes_gzip
 
 GZIP = {"Accept-Encoding": "gzip, deflate"}
 
@@ -76,6 +76,11 @@ def test_assets_never_change_and_come_compressed(browsed: Server) -> None:
     assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
     assert gzip.decompress(packed.body) == plain.body
     assert browsed.send("/assets/style-DEF456.css").headers["content-type"].startswith("text/css")
+    for refusal in ("gzip;q=0", "br, gzip; q=0.0", "*;q=0"):
+        reply = browsed.send("/assets/main-ABC123.js", {"Accept-Encoding": refusal})
+        assert "content-encoding" not in reply.headers and reply.body == plain.body
+        assert reply.headers["cache-control"] == FOR_GOOD
+    assert takes_gzip("GZIP;q=0.5") and takes_gzip("*") and not takes_gzip("")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +119,8 @@ def test_clouds_are_sent_in_parts_and_kept_for_good(browsed: Server) -> None:
     assert part.headers["content-range"] == "bytes 256-260/10240"
     beyond = browsed.send(target, {"Range": "bytes=99999-"})
     assert (beyond.status, beyond.headers["cache-control"]) == (416, "no-store")
+    assert browsed.send(target, {"Range": "bytes=-0"}).status == 416
+    assert browsed.send(target, {"Range": "bytes=-2"}).body == b"\xfe\xff"
     assert browsed.send(target, {"If-None-Match": whole.headers["etag"]}).status == 304
     cameras = browsed.send(f"{cloud_of(browsed)}/cameras.json")
     assert cameras.headers["content-type"] == "application/json"
