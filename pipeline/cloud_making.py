@@ -16,7 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.formats.colmap_model import read_model
 from pipeline.item_store import DiskStore
 from pipeline.run_directory import read_manifest
-from pipeline.scene_index import ABOUT, FOLDER, CloudSource, cloud_sources
+from pipeline.scene_index import ABOUT, FOLDER, CloudSource, cloud_sources, is_ready
 
 MOST_VERSIONS = 2
 """Of a cloud: somebody may still be reading the last one."""
@@ -35,7 +35,7 @@ def make_cloud(root: Path, cloud: str, without_open3d: str = "") -> None:
     """
     began = time.monotonic()
     source = _source(root, cloud)
-    if source is None or (root / FOLDER / source.id).is_dir():
+    if source is None or is_ready(root, source):
         return
     try:
         photos = load_product("photos", root, DiskStore(root, writes=False))

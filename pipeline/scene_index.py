@@ -79,7 +79,13 @@ def missing_clouds(root: Path) -> tuple[CloudSource, ...]:
         sources = cloud_sources(root, read_manifest(root))
     except PipelineError:
         return ()
-    return tuple(source for source in sources if not (root / FOLDER / source.id).is_dir())
+    return tuple(source for source in sources if not is_ready(root, source))
+
+
+def is_ready(root: Path, source: CloudSource) -> bool:
+    """Whether a cloud is there, and what is to be told of it can be read."""
+    about = _about(root / FOLDER / source.id)
+    return about is not None and _cloud(source, about) is not None
 
 
 def cloud_folder(root: Path, cloud: str) -> Path | None:

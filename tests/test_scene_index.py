@@ -67,6 +67,20 @@ def test_the_last_snapshot_stays_until_the_cloud_is_there(run: Path) -> None:
     assert scene_of(run, mapped).live is None and scene_of(run, mapped).clouds
 
 
+def test_a_cloud_whose_description_is_damaged_is_made_anew(run: Path) -> None:
+    write_mapped_run(run, model_of(make_world(SPEC)))
+    (source,) = missing_clouds(run)
+    make_cloud(run, source.id, "a test does without")
+    told = scene_of(run)
+    assert told.clouds and not missing_clouds(run)
+    for damage in (b"", b"{", b"{}"):
+        (run / "clouds" / source.id / "cloud.json").write_bytes(damage)
+        assert not scene_of(run).clouds
+        assert missing_clouds(run) == (source,)
+        make_cloud(run, source.id, "a test does without")
+        assert scene_of(run).clouds == told.clouds
+
+
 def test_a_snapshot_that_is_gone_is_not_told(run: Path) -> None:
     (run / "mapping/previews/00000012.scene").unlink()
     assert scene_of(run, view_of(at("mapping", "started"))).live is None
