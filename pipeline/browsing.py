@@ -30,6 +30,7 @@ from pipeline.manifest import Manifest
 from pipeline.plain_arrays import PlainArrays
 from pipeline.plain_pairs import geometry, row_of
 from pipeline.run_directory import MANIFEST, read_manifest
+from pipeline.scene_index import meshes_of
 
 CLOUD_FILES = frozenset(
     ("points.bin", "details.bin", "cameras.json", "metadata.json", "hierarchy.bin", "octree.bin")
@@ -217,6 +218,14 @@ class Browser:
         if not _CLOUD.fullmatch(cloud) or file not in CLOUD_FILES:
             raise NotThere("No such cloud", "GET /api/scene lists what there is.")
         return self._inside(self.root / "clouds" / cloud / file)
+
+    @_in_words
+    def mesh_file(self, mesh: str) -> Path:
+        """The file of a mesh, by the mesh's id; it never changes."""
+        found = meshes_of(self.root, self._manifest()).get(mesh)
+        if found is None:
+            raise NotThere("No such mesh", "GET /api/scene lists what there is.")
+        return self._inside(found[1])
 
     @_in_words
     def preview(self, stage: str, file: str) -> Path:

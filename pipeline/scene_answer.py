@@ -47,14 +47,14 @@ class CamerasView(Part):
 
 
 class MeshView(Part):
-    """A mesh that is ready."""
+    """A mesh that is ready, as glTF. vertices, faces: None where its stage has not told them."""
 
     id: str
     name: str
     stage: str
     url: str
-    vertices: int
-    faces: int
+    vertices: int | None
+    faces: int | None
 
 
 class PreparingView(Part):

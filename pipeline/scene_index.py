@@ -18,13 +18,14 @@ from pydantic import ValidationError
 from pipeline.engine.messages import RunView, StageView
 from pipeline.errors import PipelineError
 from pipeline.hashing import content_key
-from pipeline.manifest import Manifest
+from pipeline.manifest import Manifest, StageEntry
 from pipeline.run_directory import read_manifest
 from pipeline.scene_answer import (
     CamerasView,
     CloudView,
     FieldView,
     LiveView,
+    MeshView,
     PreparingView,
     SceneAnswer,
 )
@@ -41,6 +42,8 @@ MAPPING = "mapping"
 _ID = re.compile(r"(?P<name>[a-z]{1,20})-[0-9a-f]{12}")
 _MODEL = "sparse/0"
 _REFINED = "sparse/refined"
+_MESH_STAGES = ("draft", "mesh")  # the better one last
+MESH_FILE = "mesh.glb"
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,18 @@ def cloud_folder(root: Path, cloud: str) -> Path | None:
     return folder if _ID.fullmatch(cloud) and folder.is_dir() else None
 
 
+def meshes_of(root: Path, manifest: Manifest) -> dict[str, tuple[StageEntry, Path]]:
+    """The meshes that a run has made, by their ids: of which stage, and where. An id is of all
+    that a mesh was made from; what is served under it never changes."""
+    found = {}
+    for stage in _MESH_STAGES:
+        entry, path = manifest.stages.get(stage), root / stage / MESH_FILE
+        if entry is not None and path.is_file():
+            key = content_key(FORMAT, stage, entry.ingredients.fingerprint)[:12]
+            found[f"{stage}-{key}"] = entry, path
+    return found
+
+
 def scene_of(
     root: Path,
     view: RunView | None = None,
@@ -125,6 +140,7 @@ def scene_of(
         up=up,
         clouds=tuple(clouds),
         cameras=tuple(cameras),
+        meshes=tuple(_mesh(key, entry) for key, (entry, _) in meshes_of(root, manifest).items()),
         preparing=tuple(waiting),
         field=_field(manifest, stages, view),
         live=_live(root, stages, {cloud.stage for cloud in clouds}),
@@ -176,6 +192,19 @@ def _cloud(source: CloudSource, about: Mapping[str, Any]) -> CloudView | None:
         return CloudView.model_validate({**place, "url": f"/{FOLDER}/{source.id}/", **told})
     except ValidationError:  # somebody has edited it
         return None
+
+
+def _mesh(key: str, entry: StageEntry) -> MeshView:
+    stage = entry.ingredients.stage
+    vertices, faces = (entry.report.get(name) for name in ("vertices", "triangles"))
+    return MeshView(
+        id=key,
+        name=stage,
+        stage=stage,
+        url=f"/meshes/{key}/{MESH_FILE}",
+        vertices=vertices if isinstance(vertices, int) else None,
+        faces=faces if isinstance(faces, int) else None,
+    )
 
 
 def _field(manifest: Manifest, stages: Mapping[str, StageView], view: RunView | None) -> FieldView:

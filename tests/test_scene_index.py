@@ -81,6 +81,22 @@ def test_a_cloud_whose_description_is_damaged_is_made_anew(run: Path) -> None:
         assert scene_of(run).clouds == told.clouds
 
 
+def test_meshes_are_those_of_stages_that_are_done(run: Path) -> None:
+    (run / "draft").mkdir()
+    (run / "draft/mesh.glb").write_bytes(b"glTF")
+    assert not scene_of(run).meshes
+    record(run, "draft", vertices=3, triangles=1)
+    record(run, "mesh")  # has found none
+    (mesh,) = scene_of(run).meshes
+    assert (mesh.name, mesh.stage, mesh.vertices, mesh.faces) == ("draft", "draft", 3, 1)
+    assert mesh.url == f"/meshes/{mesh.id}/mesh.glb" and mesh.id.startswith("draft-")
+    with RunDirectory(run, VERSION) as directory:
+        anew = Ingredients("draft", 1, {"other": 1}, {}, {})
+        directory.record(StageEntry(anew, 1.0, {}))
+    (other,) = scene_of(run).meshes
+    assert other.id != mesh.id and other.vertices is None
+
+
 def test_a_snapshot_that_is_gone_is_not_told(run: Path) -> None:
     (run / "mapping/previews/00000012.scene").unlink()
     assert scene_of(run, view_of(at("mapping", "started"))).live is None

@@ -1,4 +1,4 @@
-"""What people browse of a run: photographs, pairs, clouds, previews, films.
+"""What people browse of a run: photographs, pairs, clouds, meshes, previews, films.
 
 Everything is asked for by number, id or name, and looked up in the run; see `pipeline.browsing`.
 """
@@ -46,6 +46,7 @@ class Browse:
         handlers: dict[str, Handler] = {
             "/api/scene": self.scene,
             r"/clouds/{cloud:[a-z0-9-]{1,60}}/{file:[a-z]{1,20}\.[a-z]{1,8}}": self.cloud,
+            r"/meshes/{mesh:[a-z0-9-]{1,60}}/mesh.glb": self.mesh,
             r"/api/previews/{stage:[a-z_]{1,40}}/{file:[A-Za-z0-9._-]{1,80}}": self.preview,
             "/api/photographs": self.photographs,
             r"/photographs/{i:[0-9]{1,9}}/thumbnail": self.thumbnail,
@@ -71,6 +72,12 @@ class Browse:
         read_query(request, Query)
         cloud, file = request.match_info["cloud"], request.match_info["file"]
         return send_file(await self._look(lambda run: run.cloud_file(cloud, file)), FOR_GOOD)
+
+    async def mesh(self, request: web.Request) -> web.StreamResponse:
+        """The file of a mesh."""
+        read_query(request, Query)
+        mesh = request.match_info["mesh"]
+        return send_file(await self._look(lambda run: run.mesh_file(mesh)), FOR_GOOD)
 
     async def preview(self, request: web.Request) -> web.StreamResponse:
         """One of the newest previews of a stage."""

@@ -10,8 +10,10 @@ import pytest
 
 from pipeline.formats.bundle import unpack
 from pipeline.scene_answer import CloudFormat, CloudView, FieldView, SceneAnswer
+from pipeline.scene_index import scene_of
 from tests.viewer.run_to_browse import (
     PHOTOGRAPHS,
+    finish,
     write_client,
     write_run_to_browse,
 )
@@ -166,6 +168,24 @@ def test_what_the_run_does_not_have(browsed: Server, target: str) -> None:
     reply = browsed.send(target.format(cloud=cloud_of(browsed)))
     assert reply.status == 404 and reply.error
     assert b"secret" not in reply.body
+
+
+def test_meshes_are_kept_for_good_under_what_they_were_made_from(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    write_run_to_browse(root)
+    for stage in ("draft", "mesh"):
+        (root / stage).mkdir()
+        (root / stage / "mesh.glb").write_bytes(b"glTF of " + stage.encode())
+    finish(root, "draft", "mesh")
+    with running(tmp_path, root=root) as server:
+        draft, mesh = scene_of(root).meshes
+        reply = server.send(mesh.url)
+        assert (reply.body, reply.headers["cache-control"]) == (b"glTF of mesh", FOR_GOOD)
+        assert reply.headers["content-type"] == "model/gltf-binary"
+        assert server.send(draft.url).body == b"glTF of draft"
+        assert server.send(mesh.url.replace(mesh.id, "mesh-0123456789ab")).status == 404
+        (root / "draft" / "mesh.glb").unlink()
+        assert server.send(draft.url).status == 404
 
 
 def test_the_scene_is_the_engines_answer(browsed: Server) -> None:

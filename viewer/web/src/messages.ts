@@ -187,8 +187,8 @@ export interface MeshFile {
   name: string;
   stage: string;
   url: string;
-  vertices: number;
-  faces: number;
+  vertices: number | null;
+  faces: number | null;
 }
 
 /** Whether there is something to render from: a checkpoint will do. */

@@ -3,7 +3,7 @@
 
 import { TilesRenderer } from "3d-tiles-renderer/three";
 import { PotreePlugin } from "3d-tiles-renderer/src/three/plugins/potree/PotreePlugin.js";
-import { type Material, type Object3D, Points } from "three";
+import { type Material, type Object3D, Points, Vector3 } from "three";
 import type { Stop } from "../signal";
 import type { Clip } from "./clip";
 import type { View } from "./view";
@@ -72,6 +72,18 @@ export class Octree {
       if (one instanceof Points) count += one.geometry.getAttribute("position").count;
     });
     return count;
+  }
+
+  /** The points that are there and drawn. */
+  *places(): Generator<Vector3> {
+    const drawn: Points[] = [];
+    this.group.traverseVisible((one) => one instanceof Points && drawn.push(one));
+    for (const { geometry, matrixWorld } of drawn) {
+      const positions = geometry.getAttribute("position");
+      for (let n = 0; n < positions.count; n++) {
+        yield new Vector3().fromBufferAttribute(positions, n).applyMatrix4(matrixWorld);
+      }
+    }
   }
 
   get megabytes(): number {

@@ -247,6 +247,7 @@ export function scenePage(run: Run): Page {
       drawn: world.drawn,
       cloud: world.cloud?.id ?? "",
       version: world.scene?.version ?? "",
+      mesh: world.mesh.group.visible ? world.mesh.shown : "",
       cameras: world.cameras.list.length,
       cameraSet: world.cameraSet,
       selected: world.cameras.selected,

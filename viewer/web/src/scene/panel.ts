@@ -71,13 +71,7 @@ export class Panel {
       thumbnails: (on) => world.cameras.thumbnails.setVisible(on),
       mesh: (on) => {
         world.mesh.group.visible = on;
-        const mesh = world.scene?.meshes.at(-1);
-        if (on && mesh) {
-          world.mesh.show(mesh).catch((error) => {
-            world.problem = inWords(error);
-            world.changed.emit();
-          });
-        }
+        if (on) world.showMesh();
       },
       grid: (on) => {
         world.guides.grid.visible = on;

@@ -135,8 +135,17 @@ export class World {
     const refined = scene.cameras.find((set) => set.id === "refined");
     const set = scene.cameras.find((one) => one.id === this.wantedCameras) ?? refined ?? scene.cameras.at(-1);
     if (set) void this.showCameras(set.id);
-    const mesh = scene.meshes.at(-1);
-    if (mesh && this.mesh.group.visible) void this.mesh.show(mesh);
+    if (this.mesh.group.visible) this.showMesh();
+  }
+
+  /** The best mesh that there is. */
+  showMesh(): void {
+    const mesh = this.scene?.meshes.at(-1);
+    if (!mesh) return;
+    this.mesh.show(mesh).catch((error) => {
+      this.problem = `The mesh could not be loaded: ${inWords(error)}`;
+      this.changed.emit();
+    });
   }
 
   chooseCloud(id: string): void {
@@ -333,7 +342,7 @@ export class World {
   /** Points that can be clicked on. */
   *pickable(): Generator<Vector3> {
     if (this.points?.group.visible) yield* this.points.sample(1_000_000);
-    if (this.octree?.group.visible) yield* octreePoints(this.octree);
+    if (this.octree?.group.visible) yield* this.octree.places();
   }
 
   private applyClip(): void {
@@ -382,19 +391,4 @@ function corners({ bounds: [low, high] }: Cloud): Vector3[] {
   return [0, 1, 2, 3, 4, 5, 6, 7].map(
     (n) => new Vector3(n & 1 ? high[0] : low[0], n & 2 ? high[1] : low[1], n & 4 ? high[2] : low[2]),
   );
-}
-
-function* octreePoints(octree: Octree): Generator<Vector3> {
-  const place = new Vector3();
-  const stack = [octree.group];
-  while (stack.length) {
-    const one = stack.pop()!;
-    if (!one.visible) continue;
-    stack.push(...one.children);
-    const places = (one as { geometry?: { getAttribute(name: string): { count: number } } }).geometry?.getAttribute("position");
-    if (!places) continue;
-    for (let n = 0; n < places.count; n++) {
-      yield place.fromBufferAttribute(places as never, n).applyMatrix4(one.matrixWorld).clone();
-    }
-  }
 }
