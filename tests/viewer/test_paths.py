@@ -27,6 +27,7 @@ PLACES = (
     "/clouds/{up}/points.bin",
     "/clouds/{cloud}/{up}/points.bin",
     "/clouds/{cloud}/{up}",
+    "/meshes/{up}/mesh.glb",
     "/api/previews/{up}/00000012.scene",
     "/api/previews/mapping/{up}",
     "/photographs/{up}/picture",
@@ -146,7 +147,7 @@ def all_replies(server: Server) -> list[Reply]:
     app = create_app(server.engine, server.access, root=root, client=root.parent / "client")
     words = {
         "cloud": cloud_of(server).rpartition("/")[2], "file": "points.bin", "stage": "mapping",
-        "i": "0", "j": "1", "name": "main-ABC123.js",
+        "mesh": "mesh-0123456789ab", "i": "0", "j": "1", "name": "main-ABC123.js",
     }  # fmt: skip
     targets = []
     for resource in app.router.resources():
