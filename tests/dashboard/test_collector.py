@@ -19,10 +19,10 @@ def collections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     made: list[float] = []
     before = gc.get_threshold()
     monkeypatch.setattr(gc, "collect", lambda: made.append(Clock.now))
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr(Clock, "now", 100.0)
     yield made
     gc.set_threshold(*before)
-    gc.unfreeze()
 
 
 class Clock:
