@@ -21,13 +21,13 @@ from pipeline.radiance.datasets import (
     read_forward_facing,
     read_posed_scene,
 )
-from pipeline.torch_devices import choose_device
 from pipeline.radiance.evaluation import Reference
 from pipeline.radiance.experiment import Experiment, Halt, run_experiment
 from pipeline.radiance.settings import resolve
 from pipeline.radiance.training import Figures
 from pipeline.radiance.view_fitting import fitting_on
 from pipeline.radiance_config import RadianceConfig
+from pipeline.torch_devices import choose_device
 
 _NOISE = 0.15  # of the Blender scenes, as published
 _SIZES_PX: dict[BenchKind, int | None] = {

@@ -23,7 +23,6 @@ from pipeline.array_files import DamagedFile, encode_arrays, read_arrays
 from pipeline.atomic_files import clean_leftovers, make_folder, write_bytes, write_json
 from pipeline.errors import PipelineError
 from pipeline.hashing import content_key
-from pipeline.torch_devices import choose_device
 from pipeline.radiance.evaluation import Evaluation, Reference, Trained, evaluate, poses_of
 from pipeline.radiance.evaluation_pictures import write_panel
 from pipeline.radiance.model import RadianceModel
@@ -34,6 +33,7 @@ from pipeline.radiance.view_fitting import FittedView, Fitting
 from pipeline.radiance.views import View
 from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Checkpoint
+from pipeline.torch_devices import choose_device
 from pipeline.version import VERSION
 
 RESULT = "result.json"

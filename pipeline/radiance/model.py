@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from pipeline.radiance.cameras import RayCameras
 from pipeline.radiance.contraction import Contraction
-from pipeline.torch_devices import bfloat16_pays
 from pipeline.radiance.field import Field
 from pipeline.radiance.fields import FieldShape, make_field, shape_from_json, shape_to_json
 from pipeline.radiance.perspective import Perspective
 from pipeline.radiance.rendering import Rays, Rendered, composite, sample_weights, stratified_shares
 from pipeline.radiance.sampling import importance_shares, widened
 from pipeline.radiance.setup import Setup
+from pipeline.torch_devices import bfloat16_pays
 
 _FORMAT = 2
 _DATA = "model.json"  # an array that holds the plain data as text

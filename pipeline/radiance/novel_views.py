@@ -15,11 +15,11 @@ from pipeline.geometry.arrays import Float32s
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose, quaternion_from_rotation, rotation_from_quaternion
 from pipeline.products import NoField, RadianceField
-from pipeline.torch_devices import choose_device
 from pipeline.radiance.model import RadianceModel
 from pipeline.radiance.pictures import Picture
 from pipeline.radiance.rendering import Rays, Rendered
 from pipeline.radiance.view_service import ViewService
+from pipeline.torch_devices import choose_device
 from pipeline.view_desk import ViewDesk
 from pipeline.view_requests import LEVELS, Level, ViewRequest
 

@@ -22,7 +22,6 @@ from pipeline.products import (
     SparseModel,
 )
 from pipeline.radiance.course import Course
-from pipeline.torch_devices import choose_device
 from pipeline.radiance.evaluation import Evaluation
 from pipeline.radiance.pose_errors import align_centres
 from pipeline.radiance.refined import LearnedCameras, refined_model, with_images
@@ -34,6 +33,7 @@ from pipeline.radiance.track_geometry import Observations
 from pipeline.radiance.verdict import CameraSet, CameraVerdict, judge
 from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Control, Products
+from pipeline.torch_devices import choose_device
 
 
 def mapped_products(

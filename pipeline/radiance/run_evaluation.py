@@ -13,13 +13,13 @@ from pipeline.formats.posed import PosedPhotos
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
 from pipeline.products import PhotoIndex, RadianceField, SparseModel
-from pipeline.torch_devices import choose_device
 from pipeline.radiance.evaluation import Evaluation, Reference, Trained, evaluate, poses_of
 from pipeline.radiance.evaluation_pictures import write_panel
 from pipeline.radiance.model import RadianceModel
 from pipeline.radiance.scene import ViewTask, read_view
 from pipeline.radiance.view_fitting import FittedView, fitting_on
 from pipeline.radiance.views import View
+from pipeline.torch_devices import choose_device
 
 _POSE_RATE = 1e-3
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from pipeline.config_base import fixed_differences
 from pipeline.errors import PipelineError
 from pipeline.radiance.beginnings import Trials
-from pipeline.torch_devices import device_lost, is_device_lost, is_out_of_memory
 from pipeline.radiance.field_steps import FieldSteps
 from pipeline.radiance.model import RadianceModel
 from pipeline.radiance.objective import Objective, Slope
@@ -29,6 +28,7 @@ from pipeline.radiance.setup import Setup
 from pipeline.radiance.views import views_of
 from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Checkpoint
+from pipeline.torch_devices import device_lost, is_device_lost, is_out_of_memory
 
 _FORMAT = 2
 _KEEP_EVERY = 100  # steps between the states that a failure can go back to

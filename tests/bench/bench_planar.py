@@ -21,12 +21,12 @@ import torch
 
 from pipeline.machine import usable_cores
 from pipeline.planar_config import PLANAR_METHODS, PlanarConfig, PlanarMethod
-from pipeline.torch_devices import choose_device
 from pipeline.radiance.planar.alignment import Figures, judge, make_alignment
 from pipeline.radiance.planar.image_file import read_image
 from pipeline.radiance.planar.patches import cut_patches
 from pipeline.radiance.planar.race import fitting_steps
 from pipeline.radiance.planar.stage import ALIGNED
+from pipeline.torch_devices import choose_device
 
 LEAST_PSNR = 30.0
 PUBLISHED = {"smooth-grid": (0.0023, 40.70), "barf": (0.0096, 35.30), "full": (0.2949, 23.41),

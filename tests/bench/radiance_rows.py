@@ -13,10 +13,10 @@ from pydantic import JsonValue
 from pipeline.bench_request import BenchKind
 from pipeline.radiance.benchmark import Bench, experiment_of, read_scene
 from pipeline.radiance.datasets import Start
-from pipeline.torch_devices import choose_device
 from pipeline.radiance.experiment import Halt, run_experiment
 from pipeline.radiance.training import Figures
 from pipeline.radiance_config import RadianceConfig
+from pipeline.torch_devices import choose_device
 from tests.bench.bars import Bar, Measured
 
 METHOD = "method"

@@ -10,15 +10,15 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.errors import PipelineError
 from pipeline import torch_devices as devices
-from pipeline.torch_devices import choose_device, is_device_lost, is_out_of_memory
+from pipeline.errors import PipelineError
 from pipeline.radiance.grid import GridShape
 from pipeline.radiance.mlp import MlpShape
 from pipeline.radiance.problem import Tracks
 from pipeline.radiance.rendering import DepthRange
 from pipeline.radiance.settings import Rate, preset_for, resolve, view_size_px
 from pipeline.radiance_config import RadianceConfig
+from pipeline.torch_devices import choose_device, is_device_lost, is_out_of_memory
 from tests.radiance.blobs import BlobSpec, blob_problem
 from tests.radiance.trainers import CPU
 

@@ -41,11 +41,11 @@ class AlignPlanar:
         control.poll()
         import torch
 
-        from pipeline.torch_devices import choose_device
         from pipeline.radiance.planar.animation import animate
         from pipeline.radiance.planar.image_file import read_image
         from pipeline.radiance.planar.patches import cut_patches
         from pipeline.radiance.planar.plots import plot_curves
+        from pipeline.torch_devices import choose_device
 
         path = _only_file(inputs["source"])
         image = read_image(path, config.size_px)
