@@ -17,7 +17,7 @@ PEER := .venv-viser
 .PHONY: demo test install install-dev chromium bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar bench-dense bench-viewer bench-potree bench-frames clean
 
 demo: install
-	$(BIN)/barfield demo --headless
+	$(BIN)/barfield demo $(if $(QUICK),--quick)
 
 install: $(INSTALLED) $(WEB_BUILT)
 

@@ -64,8 +64,9 @@ def show_report(report: Mapping[str, Any], run: Path) -> None:
             out.print(Text(f"- {tip}"))
 
 
-def show_comparison(comparison: Comparison) -> None:
-    """Errors against a reference: the means and maxima, then each photograph."""
+def show_comparison(comparison: Comparison, *, photographs: bool = True) -> None:
+    """Errors against a reference: the means and maxima, then each photograph unless it is not
+    asked for, then those of depth maps and meshes."""
     out = console()
     which = f" in {comparison.model}" if comparison.model else ""
     words = f"{comparison.registered} of {comparison.of} reference photographs have a pose{which}"
@@ -79,10 +80,11 @@ def show_comparison(comparison: Comparison) -> None:
     table.add_row("position", *(f"{error:.6g}" for error in errors))
     table.add_row("rotation, deg", *(f"{angle:.4f}" for angle in angles), "")
     out.print(table)
-    photos = Table("photograph", "position", "rotation, deg")
-    for photo in comparison.photos:
-        photos.add_row(Text(photo.name), f"{photo.position:.6g}", f"{photo.rotation_deg:.4f}")
-    out.print(photos)
+    if photographs:
+        photos = Table("photograph", "position", "rotation, deg")
+        for photo in comparison.photos:
+            photos.add_row(Text(photo.name), f"{photo.position:.6g}", f"{photo.rotation_deg:.4f}")
+        out.print(photos)
     for line in _surface_lines(comparison):
         out.print(Text(line))
 

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-QUICK = ("features.max_keypoints=2048", "radiance.minutes=1")
+QUICK = (
+    "features.max_keypoints=2048",
+    "radiance.minutes=0.75",
+    "depth.size_px=320",
+    "mesh.texture_px=2048",
+)
+_RESULTS = (
+    ("cameras and points", "sparse/0"),
+    ("the same, corrected", "sparse/refined"),
+    ("quick mesh", "draft/mesh.ply"),
+    ("depth maps", "depth"),
+    ("dense cloud", "mesh/fused.ply"),
+    ("mesh", "mesh/mesh.ply"),
+    ("mesh with a texture", "mesh/textured/mesh.obj"),
+    ("radiance field", "radiance"),
+)
 
 
 def demo(
     quick: Annotated[
-        bool, typer.Option("--quick", help=f"In little time: {', '.join(QUICK)}.")
+        bool, typer.Option("--quick", help=f"In a few minutes: {', '.join(QUICK)}.")
     ] = False,
     headless: Annotated[bool, typer.Option("--headless", help="No dashboard and no viewer.")] = (
         False
     ),
 ) -> None:
-    """Run the sample scene of the source checkout and compare it with its ground truth."""
+    """Run the sample scene of the source checkout and compare it with its ground truth.
+
+    On a terminal the dashboard stays until you press q; without one it prints plain lines.
+    """
     from pipeline import commands
     from pipeline.errors import PipelineError
     from pipeline.request import GivenPaths, RunRequest
@@ -38,10 +58,48 @@ def demo(
         )
     settings = load_settings(assignments=QUICK if quick else [])
     out = default_run_directory(scene)
-    paths = GivenPaths(photos=scene)
-    request = RunRequest(paths=paths, out=out.absolute(), config=settings)
-    if run_session(
-        request, Manner(port=None if headless else FREE_PORT, dashboard=can_show() and not headless)
-    ):
-        show_report(read_report(out), out)
-        show_comparison(commands.compare(out, scene))
+    request = RunRequest(paths=GivenPaths(photos=scene), out=out.absolute(), config=settings)
+    port = None if headless else FREE_PORT
+    if not run_session(request, Manner(port=port, dashboard=can_show() and not headless)):
+        return
+    show_report(read_report(out), out)
+    _make_truth(scene)
+    show_comparison(commands.compare(out, scene), photographs=False)
+    _show_ways_on(out)
+
+
+def _make_truth(scene: Path) -> None:
+    """The true geometry of the scene, where it was not made before.
+
+    Raises PipelineError where it cannot be made.
+    """
+    from pipeline.errors import PipelineError
+
+    photographs = len(list((scene / "images").iterdir()))
+    if len(list((scene / "truth").glob("*_depth_m.npy"))) == photographs:
+        return
+    print("\nWorking out the true geometry of the scene, to compare with.", flush=True)
+    order = [sys.executable, "-m", "sample_scenes.render", scene.name, "--truth-only"]
+    made = subprocess.run(order, cwd=scene.parents[1], capture_output=True, text=True, check=False)
+    if made.returncode:
+        last = (made.stderr.strip().splitlines() or ["no reason was given"])[-1]
+        raise PipelineError(
+            "No ground truth",
+            f"The true geometry of {scene.name} could not be made: {last}.",
+            "The run itself is done; `barfield compare` takes its cameras alone.",
+        )
+
+
+def _show_ways_on(out: Path) -> None:
+    """Where the results are, and what to do next."""
+    from tui.words import near
+
+    run = near(out)
+    print("\nResults")
+    for what, path in _RESULTS:
+        if (out / path).exists():
+            print(f"  {what:<21}{run / path}")
+    print("\nLook around in a browser:          barfield view " + str(run))
+    print("Watch it again in the terminal:    barfield attach " + str(run))
+    print("For other programs:                barfield export " + str(run) + " --format colmap")
+    print("With your own photographs:         barfield run FOLDER_OF_PHOTOGRAPHS")
