@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.config_base import StageConfig, setting
+from pipeline.mesh_config import DraftConfig
 from pipeline.planar_config import PlanarConfig
 from pipeline.radiance_config import RadianceConfig
 
@@ -237,6 +238,7 @@ class RunConfig(BaseModel):
     matching: MatchingConfig = MatchingConfig()
     verification: VerificationConfig = VerificationConfig()
     mapping: MappingConfig = MappingConfig()
+    draft: DraftConfig = DraftConfig()
     radiance: RadianceConfig = RadianceConfig()
     planar: PlanarConfig = PlanarConfig()
     cluster: ClusterConfig = ClusterConfig()

@@ -2,6 +2,7 @@
 
 | product | where |
 | --- | --- |
+| draft | `draft/mesh.ply`, `draft/mesh.glb`; `draft/verdict.json` |
 | depth | `depth/`: COLMAP's dense workspace, with maps of confidence; `depth/verdict.json` |
 """
 
@@ -19,11 +20,15 @@ from pipeline.dense_products import DepthMap, DepthMaps, DepthView, NoDepth
 from pipeline.errors import PipelineError
 from pipeline.formats import colmap_dense as dense
 from pipeline.formats.colmap_model import read_cameras_and_images, write_model
+from pipeline.formats.glb import write_glb
+from pipeline.formats.ply_mesh import read_ply_mesh, write_ply_mesh
+from pipeline.formats.triangle_mesh import TriangleMesh
 from pipeline.geometry.arrays import UInt8s
 from pipeline.item_store import DiskStore
+from pipeline.mesh_products import NoMesh
 from pipeline.products import Points, RegisteredImage, SparseModel
 
-DEPTH = "depth"  # below the run directory
+DRAFT, DEPTH = "draft", "depth"  # below the run directory
 _VERDICT = "verdict.json"
 _JPEG_QUALITY = 95
 _LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -54,15 +59,27 @@ class StoredDepthMaps:
         return DepthMap(depth, normals, confidence, rgb)
 
 
+def save_draft(draft: TriangleMesh | NoMesh, root: Path) -> None:
+    """Write the product `draft`. Raises PipelineError where the disk refuses."""
+    with replacing_folder(root / DRAFT) as folder:
+        if isinstance(draft, TriangleMesh):
+            write_ply_mesh(folder / "mesh.ply", draft)
+            write_glb(folder / "mesh.glb", draft)
+        _write_verdict(folder, draft)
+
+
+def load_draft(root: Path, store: DiskStore) -> TriangleMesh | NoMesh:
+    """The product `draft`. Raises as `json` and `read_ply_mesh` do."""
+    reason = _reason(root / DRAFT)
+    return read_ply_mesh(root / DRAFT / "mesh.ply") if reason is None else NoMesh(reason)
+
+
 def save_depth(depth: DepthMaps | NoDepth, root: Path) -> None:
     """Write the product `depth`. Raises PipelineError where the disk refuses."""
     with replacing_folder(root / DEPTH) as folder:
-        if isinstance(depth, NoDepth):
-            verdict = {"depth": False, "reason": depth.reason}
-        else:
-            verdict = {"depth": True, "reason": ""}
+        if not isinstance(depth, NoDepth):
             write_workspace(depth, folder)
-        (folder / _VERDICT).write_text(json.dumps(verdict), encoding="ascii")
+        _write_verdict(folder, depth)
 
 
 def load_depth(root: Path, store: DiskStore) -> DepthMaps | NoDepth:
@@ -70,9 +87,8 @@ def load_depth(root: Path, store: DiskStore) -> DepthMaps | NoDepth:
 
     Raises DamagedFile where the file of a map is missing, and as `json` and `read_model` do.
     """
-    folder = root / DEPTH
-    verdict = json.loads((folder / _VERDICT).read_bytes())
-    return open_workspace(folder) if verdict["depth"] else NoDepth(str(verdict["reason"]))
+    reason = _reason(root / DEPTH)
+    return open_workspace(root / DEPTH) if reason is None else NoDepth(reason)
 
 
 def write_workspace(maps: DepthMaps, folder: Path) -> None:
@@ -109,6 +125,17 @@ def open_workspace(folder: Path) -> StoredDepthMaps:
             if not path.is_file():
                 raise DamagedFile(f"{path} is missing")
     return StoredDepthMaps(folder, views)
+
+
+def _write_verdict(folder: Path, product: object) -> None:
+    reason = product.reason if isinstance(product, NoMesh | NoDepth) else None
+    (folder / _VERDICT).write_text(json.dumps({"made": reason is None, "reason": reason}), "ascii")
+
+
+def _reason(folder: Path) -> str | None:
+    """Why nothing was made; None where something was."""
+    verdict = json.loads((folder / _VERDICT).read_bytes())
+    return None if verdict["made"] else str(verdict["reason"])
 
 
 def _write_picture(path: Path, rgb: UInt8s) -> None:

@@ -99,6 +99,14 @@ METHOD: tuple[StageEntry, ...] = (
         ("pipeline.mapping.mapper", _FIRST_USE_OF_NUMBA),
     ),
     StageEntry(
+        "draft",
+        "pipeline.dense.draft_stage:DraftMesh",
+        ("reconstruction",),
+        ("draft",),
+        _MAPPING,
+        ("pipeline.dense.draft",),
+    ),
+    StageEntry(
         "radiance",
         "pipeline.radiance.stage:TrainRadiance",
         ("photos", "reconstruction"),

@@ -22,6 +22,8 @@ from pipeline.events import Progress, Record, Report
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
 from pipeline.hashing import content_key
+from pipeline.mesh_config import DraftConfig
+from pipeline.mesh_products import NoMesh
 from pipeline.photos.source import list_photos
 from pipeline.products import (
     FeatureSet,
@@ -209,6 +211,21 @@ def line_model(camera: Camera, names: list[str], features: FeatureSet) -> Sparse
     return SparseModel({1: camera}, images, points)
 
 
+class FakeDraft:
+    """Makes no mesh."""
+
+    name: ClassVar[str] = "draft"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("reconstruction",)
+    makes: ClassVar[tuple[str, ...]] = ("draft",)
+    Config: ClassVar[type[StageConfig]] = DraftConfig
+
+    def run(self, inputs: Inputs, config: DraftConfig, control: Control) -> Run:
+        control.poll()
+        yield Report({"triangles": 0})
+        return {"draft": NoMesh("there is hardly a point")}
+
+
 class FakeRadiance:
     """Leaves the cameras as they are."""
 
@@ -233,6 +250,7 @@ _FAKES: tuple[Any, ...] = (
     FakeMatching,
     FakeVerification,
     FakeMapping,
+    FakeDraft,
     FakeRadiance,
 )
 METHOD = tuple(

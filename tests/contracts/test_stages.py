@@ -80,6 +80,14 @@ class TestFakeMapping(_OnSmallInputs):
         return fake_stages.FakeMapping()
 
 
+class TestFakeDraft(StageContract):
+    def make_stage(self) -> Stage:
+        return fake_stages.FakeDraft()
+
+    def make_inputs(self, store: ItemStore) -> dict[str, Any]:
+        return {"reconstruction": None}
+
+
 class TestFakeRadiance(StageContract):
     def make_stage(self) -> Stage:
         return fake_stages.FakeRadiance()
@@ -127,9 +135,14 @@ class TestMapping(_OnRealProducts):
         return METHOD[5].load()
 
 
-class TestRadiance(_OnRealProducts):
+class TestDraft(_OnRealProducts):
     def make_stage(self) -> Stage:
         return METHOD[6].load()
+
+
+class TestRadiance(_OnRealProducts):
+    def make_stage(self) -> Stage:
+        return METHOD[7].load()
 
     def make_config(self) -> Any:
         return QUICK.radiance

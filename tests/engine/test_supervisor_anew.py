@@ -217,4 +217,4 @@ def test_a_run_that_is_done_runs_a_stage_again_without_the_ones_before(tmp_path:
         stand.while_reporting = ask_once
 
     stand = play(tmp_path, acts)
-    assert stand.order_of_stages == [*STAGE_NAMES, "mapping", "radiance"]
+    assert stand.order_of_stages == [*STAGE_NAMES, "mapping", "draft", "radiance"]
