@@ -14,7 +14,7 @@ WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/*.json $(WEB)/*.mjs -type f)
 # viser and the dashboard want other versions of rich.
 PEER := .venv-viser
 
-.PHONY: demo test install install-dev chromium bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar bench-dense bench-viewer bench-potree bench-frames clean
+.PHONY: demo test install install-dev chromium bench-sfm bench-ba bench-retrieval bench-matching bench-kill bench-cluster bench-engine bench-dashboard bench-radiance bench-planar bench-dense bench-viewer bench-potree bench-octree bench-frames clean
 
 demo: install
 	$(BIN)/barfield demo $(if $(QUICK),--quick)
@@ -73,6 +73,9 @@ bench-viewer: install-dev
 
 bench-frames: install-dev
 	$(BIN)/python -m tests.bench.bench_frames
+
+bench-octree: install-dev
+	$(BIN)/python -m tests.bench.bench_octree
 
 bench-potree: install-dev
 	$(BIN)/python -m tests.bench.bench_potree

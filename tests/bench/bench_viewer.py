@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     missed = False
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        browser = playwright.chromium.launch(executable_path=_chromium(), headless=True)
+        browser = playwright.chromium.launch(executable_path=chromium(), headless=True)
         print(f"{'points':>10} {'link':>16} {'':>6} {'first s':>8} {'all s':>8} {'MB':>7}")
         for count in options.points:
             cloud = terrain(count)
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
             streamed_run(root, *cloud)
             links = [FAST, SLOW] if count == SLOW_POINTS else [FAST]
             for link in links:
-                with _ours(root) as (port, address):
+                with our_viewer(root) as (port, address):
                     ours = _measured(browser, port, address, count, link, options.rounds)
                 _print(count, link, "ours", ours)
                 if options.peer is None:
@@ -151,7 +151,8 @@ def _wait_for_all(page: Page) -> dict[str, float]:
 
 
 @contextmanager
-def _ours(root: Path) -> Iterator[tuple[int, Address]]:
+def our_viewer(root: Path) -> Iterator[tuple[int, Address]]:
+    """Our viewer of a run: its port, and its address through another one."""
     command = [sys.executable, "-m", "tui.cli", "view", str(root), "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -196,11 +197,13 @@ def _read_json(process: subprocess.Popen[str]) -> dict[str, object]:
 
 
 def _print(count: int, link: tuple[float, float], who: str, seen: Seen) -> None:
-    words = "loopback" if link is FAST else f"{link[0]:g} Mbit/s {link[1] * 1e3:g} ms"
-    print(
-        f"{count:>10,} {words:>16} {who:>6} {seen.first_s:8.2f} {seen.all_s:8.2f} {seen.mb:7.2f}",
-        flush=True,
-    )
+    figures = f"{seen.first_s:8.2f} {seen.all_s:8.2f} {seen.mb:7.2f}"
+    print(f"{count:>10,} {words_of(link):>16} {who:>6} {figures}", flush=True)
+
+
+def words_of(link: tuple[float, float]) -> str:
+    """A link as the tables name it."""
+    return "loopback" if link is FAST else f"{link[0]:g} Mbit/s {link[1] * 1e3:g} ms"
 
 
 def _judge(count: int, link: tuple[float, float], ours: Seen, peer: Seen) -> bool:
@@ -220,7 +223,8 @@ def _judge(count: int, link: tuple[float, float], ours: Seen, peer: Seen) -> boo
     return missed
 
 
-def _chromium() -> str:
+def chromium() -> str:
+    """Where the system's browser is."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         raise SystemExit("Chromium is not installed (Debian, Ubuntu: apt install chromium).")

@@ -22,6 +22,7 @@ export function prefetchScene(wanted: boolean): Promise<boolean> {
   const begun = asked.then(
     (scene) => {
       const cloud = firstCloud(scene);
+      if (cloud?.format === "potree" && wanted) prefetchOctree(cloud);
       if (cloud?.format !== "points") return cloud !== undefined;
       const url = `${cloud.url}points.bin`;
       const body = getStream(url);
@@ -34,6 +35,12 @@ export function prefetchScene(wanted: boolean): Promise<boolean> {
     () => false,
   );
   return Promise.race([begun, new Promise<boolean>((done) => setTimeout(() => done(false), PATIENCE_MS))]);
+}
+
+/** What an octree begins with, into the browser's cache: its code would ask for one after the other. */
+function prefetchOctree(cloud: Cloud): void {
+  void import("./octree").catch(() => undefined); // whoever needs it sees the error
+  for (const file of ["metadata.json", "hierarchy.bin"]) void fetch(`${cloud.url}${file}`).catch(() => undefined);
 }
 
 /** The answer that was asked for first, or a new one. */
