@@ -70,7 +70,7 @@ class FakeWorker:
         """Record the stage as finished with the section it was ordered with."""
         section = getattr(order.config, order.stage).model_dump(mode="json")
         for change in self.orders:
-            if isinstance(change, ChangeField):
+            if isinstance(change, ChangeField) and change.field in section:
                 section[change.field] = change.value
         self.stand.directory.record(
             DoneEntry(Ingredients(order.stage, 1, section, {}, {}), 0.5, {})
