@@ -7,6 +7,7 @@ import re
 import pytest
 
 from pipeline.engine.runtime import EngineFile
+from pipeline.stages import STAGE_NAMES
 from tests.browser.conftest import NewTab
 from tests.browser.runs import PHOTOGRAPHS
 from tests.browser.tab import NO_WEBGL, Tab
@@ -96,7 +97,7 @@ def test_a_cell_of_the_matrix_is_a_pair(desk: EngineFile, tab: Tab) -> None:
 
 def test_the_method_has_stages_curves_and_parameters(desk: EngineFile, tab: Tab) -> None:
     stats = tab.open(desk, "method").until(lambda stats: stats["parameters"] > 50)
-    assert stats["stages"] == 7
+    assert stats["stages"] == len(STAGE_NAMES)
     rows = tab.page.locator("table.stages tr[data-state=done] th").all_inner_texts()
     assert rows[0] == "ingest" and rows[-1] == "radiance"
     tab.page.locator(".plot canvas").first.wait_for()

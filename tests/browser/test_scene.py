@@ -80,7 +80,7 @@ def test_each_layer_changes_the_picture_and_back(desk: EngineFile, tab: Tab) -> 
         tab.page.keyboard.press(key)
         tab.wait_for(lambda: tab.pixels().hash == before.hash)
         assert tab.stats()["layers"][layer] is on and "layers" not in tab.options()
-    for layer, offered in (("Strays", None), ("Mesh", False), ("Live", True)):
+    for layer, offered in (("Strays", None), ("Mesh", True), ("Live", True)):
         switch = tab.page.locator("label.switch", has_text=layer).first.locator("input")
         if offered is not None:
             assert switch.is_enabled() is offered, layer
