@@ -1,8 +1,8 @@
 """The inverse depth of one photograph, from coarse to fine.
 
-First planes through the whole range at half the size, then twice at full size around what was
-found: on the surface itself, and on those of the nearer and of the farther side of every step in
-depth, so that edges come to where the photograph has them.
+First planes through the whole range in a small picture, then at sizes up to the full one around
+what was found: on the surface itself, and on those of the nearer and of the farther side of every
+step in depth, so that edges come to where the photograph has them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.depth.semi_global import aggregate_candidates, aggregate_planes
 from pipeline.depth.sweep import Picture, Sweep
 
 MOST_PLANES = 256
-_COARSE = 0.5
+_COARSE_PX = 240  # longer side
 _RADIUS_PX, _FINAL_RADIUS_PX = 2, 3
 _PLANE_STEP_PX, _STEP_PX = 1.0, 0.7
 _ROUNDS = 2
@@ -37,38 +37,48 @@ def find_inverse_depth(
     depths: nearest and farthest to look for. Half of the sources, rounded up, have to agree.
     """
     best = (len(sources) + 1) // 2
-    inverse_depth = _sweep_range(reference, sources, depths, best)
-    fine = Sweep(reference, sources, best)
+    coarsest, *factors = _factors(max(reference.grey.shape))
+    found = _sweep_range(_sweep(reference, sources, coarsest, best), depths)
     middle = 0.5 * (1.0 / depths[0] + 1.0 / depths[1])
-    step = fine.step(middle, _STEP_PX)
-    size = reference.grey.shape
-    layers = F.interpolate(inverse_depth[None, None], size=size, mode="nearest")[0, 0]
-    surface = F.interpolate(
-        inverse_depth[None, None], size=size, mode="bilinear", align_corners=False
-    )[0, 0]
-    for _ in range(_ROUNDS):
-        surface = layers = _improved(fine, reference.grey, surface, layers, step)
-    return _between_steps(fine, surface, step)
+    for factor in factors:
+        sweep = _sweep(reference, sources, factor, best)
+        step = sweep.step(middle, _STEP_PX)
+        size = sweep.grey.shape
+        layers = F.interpolate(found[None, None], size=size, mode="nearest")[0, 0]
+        found = F.interpolate(found[None, None], size=size, mode="bilinear", align_corners=False)[
+            0, 0
+        ]
+        for _ in range(_ROUNDS if factor == 1.0 else 1):
+            found = layers = _improved(sweep, found, layers, step)
+    return _between_steps(sweep, found, step)
 
 
-def _sweep_range(
-    reference: Picture, sources: Sequence[Picture], depths: tuple[float, float], best: int
-) -> Tensor:
+def _factors(size_px: int) -> list[float]:
+    """Sizes to work at, as shares of the full one: the coarsest first, none more than twice the one
+    before, and at least two."""
+    coarsest = min(0.5, _COARSE_PX / size_px)
+    steps = math.ceil(math.log2(1.0 / coarsest) - 1e-9)
+    return [coarsest ** (1.0 - n / steps) for n in range(steps)] + [1.0]
+
+
+def _sweep(reference: Picture, sources: Sequence[Picture], factor: float, best: int) -> Sweep:
+    return Sweep(reference.scaled(factor), [source.scaled(factor) for source in sources], best)
+
+
+def _sweep_range(coarse: Sweep, depths: tuple[float, float]) -> Tensor:
     """Inverse depth (h, w) of the coarse picture, by planes that face the camera."""
-    picture = reference.scaled(_COARSE)
-    coarse = Sweep(picture, [source.scaled(_COARSE) for source in sources], best)
     low, high = 1.0 / depths[1], 1.0 / depths[0]
     wanted = (high - low) / coarse.step(0.5 * (low + high), _PLANE_STEP_PX)
     count = min(MOST_PLANES, max(3, math.ceil(wanted) + 1))
-    levels = torch.linspace(low, high, count, device=picture.grey.device)
-    planes = levels[:, None, None].expand(-1, *picture.grey.shape)
-    costs = aggregate_planes(coarse.costs(planes, _RADIUS_PX), picture.grey, _SMALL, _LARGE)
+    levels = torch.linspace(low, high, count, device=coarse.grey.device)
+    planes = levels[:, None, None].expand(-1, *coarse.grey.shape)
+    costs = aggregate_planes(coarse.costs(planes, _RADIUS_PX), coarse.grey, _SMALL, _LARGE)
     index = costs.argmin(dim=0).clamp(1, count - 2)
     offset = _parabola(*(costs.gather(0, (index + k)[None])[0] for k in (-1, 0, 1)))
     return levels[index] + offset * (levels[1] - levels[0])
 
 
-def _improved(fine: Sweep, grey: Tensor, surface: Tensor, layers: Tensor, step: float) -> Tensor:
+def _improved(fine: Sweep, surface: Tensor, layers: Tensor, step: float) -> Tensor:
     """The best of the candidates around a surface, pixel by pixel."""
     reach = (_REACH_PX, 1, _REACH_PX // 2)
     nearer = F.max_pool2d(layers[None], *reach)[0]
@@ -78,7 +88,7 @@ def _improved(fine: Sweep, grey: Tensor, surface: Tensor, layers: Tensor, step: 
         + [side + k * step for side in (nearer, farther) for k in _BESIDE]
     ).clamp_min_(1e-9)
     costs = fine.costs(candidates, _RADIUS_PX)
-    costs = aggregate_candidates(costs, candidates / step, grey, _PENALTY, _MOST_STEPS)
+    costs = aggregate_candidates(costs, candidates / step, fine.grey, _PENALTY, _MOST_STEPS)
     return candidates.gather(0, costs.argmin(dim=0)[None])[0]
 
 

@@ -116,6 +116,11 @@ class Sweep:
         self._transfers = [Transfer.between(reference, source) for source in sources]
         self._x, self._y = pixel_centers(reference.grey)
 
+    @property
+    def grey(self) -> Tensor:
+        """The reference picture (H, W)."""
+        return self._reference.grey
+
     def step(self, inverse_depth: float, pixels: float) -> float:
         """Difference of inverse depth that moves the middle of the reference picture by so many
         pixels in the source that shows the median of such moves."""
