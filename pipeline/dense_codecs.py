@@ -3,6 +3,8 @@
 | product | where |
 | --- | --- |
 | draft | `draft/mesh.ply`, `draft/mesh.glb`; `draft/verdict.json` |
+| mesh | `mesh/fused.ply`, `mesh/fused.ply.vis`, `mesh/mesh.ply`; `mesh/verdict.json` |
+| | `mesh/mesh.glb`: with the texture, where there is one; `mesh/textured/`: OBJ |
 | depth | `depth/`: COLMAP's dense workspace, with maps of confidence; `depth/verdict.json` |
 """
 
@@ -19,16 +21,19 @@ from pipeline.atomic_files import replacing_folder
 from pipeline.dense_products import DepthMap, DepthMaps, DepthView, NoDepth
 from pipeline.errors import PipelineError
 from pipeline.formats import colmap_dense as dense
+from pipeline.formats.colmap_fused import read_visibility, write_visibility
 from pipeline.formats.colmap_model import read_cameras_and_images, write_model
 from pipeline.formats.glb import write_glb
+from pipeline.formats.obj import write_obj
+from pipeline.formats.ply import read_ply, write_ply
 from pipeline.formats.ply_mesh import read_ply_mesh, write_ply_mesh
 from pipeline.formats.triangle_mesh import TriangleMesh
 from pipeline.geometry.arrays import UInt8s
 from pipeline.item_store import DiskStore
-from pipeline.mesh_products import NoMesh
+from pipeline.mesh_products import FusedCloud, NoMesh, SurfaceMesh
 from pipeline.products import Points, RegisteredImage, SparseModel
 
-DRAFT, DEPTH = "draft", "depth"  # below the run directory
+DRAFT, DEPTH, MESH = "draft", "depth", "mesh"  # below the run directory
 _VERDICT = "verdict.json"
 _JPEG_QUALITY = 95
 _LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -89,6 +94,35 @@ def load_depth(root: Path, store: DiskStore) -> DepthMaps | NoDepth:
     """
     reason = _reason(root / DEPTH)
     return open_workspace(root / DEPTH) if reason is None else NoDepth(reason)
+
+
+def save_mesh(mesh: SurfaceMesh | NoMesh, root: Path) -> None:
+    """Write the product `mesh`. Raises PipelineError where the disk refuses."""
+    with replacing_folder(root / MESH) as folder:
+        if isinstance(mesh, SurfaceMesh):
+            write_ply(folder / "fused.ply", mesh.fused.cloud)
+            write_visibility(folder / "fused.ply.vis", mesh.fused.starts, mesh.fused.images)
+            write_ply_mesh(folder / "mesh.ply", mesh.mesh)
+            write_glb(folder / "mesh.glb", mesh.textured or mesh.mesh)
+            if mesh.textured is not None:
+                (folder / "textured").mkdir()
+                write_obj(folder / "textured" / "mesh.obj", mesh.textured)
+        _write_verdict(folder, mesh)
+
+
+def load_mesh(root: Path, store: DiskStore) -> SurfaceMesh | NoMesh:
+    """The product `mesh`, without the mesh that has a texture: that is for other programs.
+
+    Raises DamagedFile where one of its files is missing, and as the readers of PLY do.
+    """
+    folder = root / MESH
+    reason = _reason(folder)
+    if reason is not None:
+        return NoMesh(reason)
+    if not (folder / "mesh.glb").is_file():
+        raise DamagedFile(f"{folder / 'mesh.glb'} is missing")
+    cloud = FusedCloud(read_ply(folder / "fused.ply"), *read_visibility(folder / "fused.ply.vis"))
+    return SurfaceMesh(cloud, read_ply_mesh(folder / "mesh.ply"), None)
 
 
 def write_workspace(maps: DepthMaps, folder: Path) -> None:

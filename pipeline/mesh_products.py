@@ -39,7 +39,8 @@ class SurfaceMesh:
     """The outcome of `mesh`, in the model's world.
 
     fused: what the depth maps agree on. mesh: with colours and normals of its vertices. textured: a
-    simpler mesh with a texture made of the photographs; None where it was not asked for.
+    simpler mesh with a texture made of the photographs; None where it was not asked for, and where
+    the product was read from a run directory.
     """
 
     fused: FusedCloud

@@ -1,9 +1,13 @@
-"""A ball on a floor, with cameras around it, as points and what sees them."""
+"""A ball on a floor, with cameras around it, as points and what sees them, or as depth maps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
+from pipeline.dense_products import DepthMap, DepthView
 from pipeline.geometry.arrays import Bools, Float64s
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
@@ -70,3 +74,46 @@ def off_surface(xyz: Float64s) -> Float64s:
     """(N,) distance of places (N, 3) from the nearer of ball and floor."""
     ball = np.abs(np.linalg.norm(xyz, axis=1) - RADIUS)
     return np.asarray(np.minimum(ball, np.abs(xyz[:, 1] - FLOOR)))
+
+
+@dataclass
+class BallMaps:
+    """Depth maps in memory."""
+
+    views: Sequence[DepthView]
+    maps: list[DepthMap]
+
+    def __getitem__(self, n: int) -> DepthMap:
+        return self.maps[n]
+
+
+def ball_maps(noise: float = 0.001, holes: float = 0.0, count: int = 8) -> BallMaps:
+    """True depth maps of ball (red) and floor (blue, a square), seen by the ring of cameras.
+
+    noise: relative, of each pixel. holes: share of the pixels of which nothing is known.
+    """
+    rng = np.random.default_rng(5)
+    views, maps = [], []
+    for n, pose in enumerate(camera_ring(count)):
+        fx, fy, cx, cy = CAMERA.params
+        y, x = np.mgrid[0 : CAMERA.height, 0 : CAMERA.width] + 0.5
+        rays = np.stack([(x - cx) / fx, (y - cy) / fy, np.ones_like(x)], axis=2) @ pose.rotation
+        center = pose.center
+        a, b = np.sum(rays * rays, axis=2), rays @ center
+        inner = b * b - a * (center @ center - RADIUS**2)
+        ball = np.where(inner > 0, (-b - np.sqrt(np.maximum(inner, 0))) / a, np.inf)
+        floor = np.where(rays[..., 1] > 0, (FLOOR - center[1]) / rays[..., 1], np.inf)
+        where = center + np.where(np.isfinite(floor), floor, 0)[..., None] * rays
+        floor[np.abs(where[..., [0, 2]]).max(axis=2) > HALF] = np.inf
+        depth = np.minimum(ball, floor)
+        on_ball = ball < floor
+        known = np.isfinite(depth) & (rng.random(depth.shape) >= holes)
+        depth = np.where(known, depth, 0.0)
+        normals = np.where(on_ball[..., None], center + depth[..., None] * rays, (0.0, -1.0, 0.0))
+        normals = np.where(known[..., None], normals @ pose.rotation.T, 0.0)
+        rgb = np.where(on_ball[..., None], (200, 40, 40), (40, 40, 200)).astype(np.uint8)
+        depth = depth * (1.0 + noise * rng.normal(size=depth.shape))
+        confidence = known.astype(np.float32)
+        views.append(DepthView(f"{n}.png", CAMERA, pose))
+        maps.append(DepthMap(depth.astype(np.float32), normals.astype(np.float32), confidence, rgb))
+    return BallMaps(views, maps)
