@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.config_base import StageConfig, setting
+from pipeline.depth_config import DepthConfig
 from pipeline.mesh_config import DraftConfig
 from pipeline.planar_config import PlanarConfig
 from pipeline.radiance_config import RadianceConfig
@@ -240,5 +241,6 @@ class RunConfig(BaseModel):
     mapping: MappingConfig = MappingConfig()
     draft: DraftConfig = DraftConfig()
     radiance: RadianceConfig = RadianceConfig()
+    depth: DepthConfig = DepthConfig()
     planar: PlanarConfig = PlanarConfig()
     cluster: ClusterConfig = ClusterConfig()

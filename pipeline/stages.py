@@ -114,6 +114,14 @@ METHOD: tuple[StageEntry, ...] = (
         _RADIANCE,
         ("pipeline.radiance.outcome",),
     ),
+    StageEntry(
+        "depth",
+        "pipeline.depth.stage:EstimateDepth",
+        ("photos", "reconstruction"),
+        ("depth",),
+        _RADIANCE,
+        ("pipeline.depth.photometric", "pipeline.depth.geometric"),
+    ),
 )
 
 IMPORTED_POSES = StageEntry(

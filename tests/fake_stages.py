@@ -18,6 +18,8 @@ import numpy as np
 
 from pipeline import config as settings
 from pipeline.config_base import StageConfig
+from pipeline.dense_products import NoDepth
+from pipeline.depth_config import DepthConfig
 from pipeline.events import Progress, Record, Report
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
@@ -243,6 +245,21 @@ class FakeRadiance:
         return {"radiance": field, "refined": RefinedCameras(None, words)}
 
 
+class FakeDepth:
+    """Makes no depth maps."""
+
+    name: ClassVar[str] = "depth"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("photos", "reconstruction")
+    makes: ClassVar[tuple[str, ...]] = ("depth",)
+    Config: ClassVar[type[StageConfig]] = DepthConfig
+
+    def run(self, inputs: Inputs, config: DepthConfig, control: Control) -> Run:
+        control.poll()
+        yield Report({"photographs": 0})
+        return {"depth": NoDepth("nothing is seen twice")}
+
+
 _FAKES: tuple[Any, ...] = (
     FakeIngest,
     FakeFeatures,
@@ -252,6 +269,7 @@ _FAKES: tuple[Any, ...] = (
     FakeMapping,
     FakeDraft,
     FakeRadiance,
+    FakeDepth,
 )
 METHOD = tuple(
     replace(entry, target=f"{__name__}:{fake.__name__}")

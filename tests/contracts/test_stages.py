@@ -96,6 +96,14 @@ class TestFakeRadiance(StageContract):
         return {"photos": small_inputs(store)["photos"], "reconstruction": None}
 
 
+class TestFakeDepth(StageContract):
+    def make_stage(self) -> Stage:
+        return fake_stages.FakeDepth()
+
+    def make_inputs(self, store: ItemStore) -> dict[str, Any]:
+        return {"photos": small_inputs(store)["photos"], "reconstruction": None}
+
+
 class _OnRealProducts(StageContract):
     @pytest.fixture(autouse=True)
     def _products(self, real_products: dict[str, Any]) -> None:
@@ -146,6 +154,11 @@ class TestRadiance(_OnRealProducts):
 
     def make_config(self) -> Any:
         return QUICK.radiance
+
+
+class TestDepth(_OnRealProducts):
+    def make_stage(self) -> Stage:
+        return METHOD[8].load()
 
 
 class TestUnposedRadiance(TestRadiance):
