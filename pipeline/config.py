@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.config_base import StageConfig, setting
 from pipeline.depth_config import DepthConfig
-from pipeline.mesh_config import DraftConfig
+from pipeline.mesh_config import DraftConfig, MeshConfig
 from pipeline.planar_config import PlanarConfig
 from pipeline.radiance_config import RadianceConfig
 
@@ -242,5 +242,6 @@ class RunConfig(BaseModel):
     draft: DraftConfig = DraftConfig()
     radiance: RadianceConfig = RadianceConfig()
     depth: DepthConfig = DepthConfig()
+    mesh: MeshConfig = MeshConfig()
     planar: PlanarConfig = PlanarConfig()
     cluster: ClusterConfig = ClusterConfig()

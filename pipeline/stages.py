@@ -53,6 +53,7 @@ _FIRST_USE_OF_NUMBA = "numba.np.arraymath"
 _VISION = "vision"
 _MAPPING = "mapping"
 _RADIANCE = "radiance"
+_SURFACES = "surfaces"
 
 METHOD: tuple[StageEntry, ...] = (
     StageEntry(
@@ -121,6 +122,14 @@ METHOD: tuple[StageEntry, ...] = (
         ("depth",),
         _RADIANCE,
         ("pipeline.depth.photometric", "pipeline.depth.geometric"),
+    ),
+    StageEntry(
+        "mesh",
+        "pipeline.dense.mesh_stage:MakeMesh",
+        ("depth",),
+        ("mesh",),
+        _SURFACES,
+        ("pipeline.dense.surface_making",),
     ),
 )
 

@@ -24,7 +24,7 @@ from pipeline.events import Progress, Record, Report
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
 from pipeline.hashing import content_key
-from pipeline.mesh_config import DraftConfig
+from pipeline.mesh_config import DraftConfig, MeshConfig
 from pipeline.mesh_products import NoMesh
 from pipeline.photos.source import list_photos
 from pipeline.products import (
@@ -260,6 +260,21 @@ class FakeDepth:
         return {"depth": NoDepth("nothing is seen twice")}
 
 
+class FakeMesh:
+    """Makes no mesh."""
+
+    name: ClassVar[str] = "mesh"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("depth",)
+    makes: ClassVar[tuple[str, ...]] = ("mesh",)
+    Config: ClassVar[type[StageConfig]] = MeshConfig
+
+    def run(self, inputs: Inputs, config: MeshConfig, control: Control) -> Run:
+        control.poll()
+        yield Report({"triangles": 0})
+        return {"mesh": NoMesh("there are no depth maps")}
+
+
 _FAKES: tuple[Any, ...] = (
     FakeIngest,
     FakeFeatures,
@@ -270,6 +285,7 @@ _FAKES: tuple[Any, ...] = (
     FakeDraft,
     FakeRadiance,
     FakeDepth,
+    FakeMesh,
 )
 METHOD = tuple(
     replace(entry, target=f"{__name__}:{fake.__name__}")

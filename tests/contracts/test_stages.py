@@ -104,6 +104,14 @@ class TestFakeDepth(StageContract):
         return {"photos": small_inputs(store)["photos"], "reconstruction": None}
 
 
+class TestFakeMesh(StageContract):
+    def make_stage(self) -> Stage:
+        return fake_stages.FakeMesh()
+
+    def make_inputs(self, store: ItemStore) -> dict[str, Any]:
+        return {"depth": None}
+
+
 class _OnRealProducts(StageContract):
     @pytest.fixture(autouse=True)
     def _products(self, real_products: dict[str, Any]) -> None:
