@@ -1,0 +1,53 @@
+"""The stage `mesh` keeps the contract of stages, and says why where it makes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.config import RunConfig
+from pipeline.dense.mesh_stage import MakeMesh
+from pipeline.dense_products import NoDepth
+from pipeline.mesh_config import MeshConfig
+from pipeline.mesh_products import NoMesh
+from pipeline.products import ItemStore
+from pipeline.stage import Stage
+from tests.contracts.stage_contract import StageContract
+from tests.dense.ball_world import ball_maps
+
+pytestmark = pytest.mark.open3d
+QUICK = MeshConfig(voxel_px=5.0, texture_triangles=2000)
+
+
+class TestMeshStage(StageContract):
+    def make_stage(self) -> Stage:
+        return MakeMesh()
+
+    def make_config(self) -> MeshConfig:
+        return QUICK
+
+    def make_inputs(self, store: ItemStore) -> dict[str, Any]:
+        return {"depth": ball_maps(count=5)}
+
+
+class TestMeshOfNoDepth(TestMeshStage):
+    def make_inputs(self, store: ItemStore) -> dict[str, Any]:
+        return {"depth": NoDepth("mapping found no model")}
+
+    def test_it_says_why(self, control: Any) -> None:
+        _, products = self.run(control)
+        assert products["mesh"] == NoMesh("there are no depth maps: mapping found no model")
+
+
+class TestMeshOfOneMap(TestMeshStage):
+    def make_inputs(self, store: ItemStore) -> dict[str, Any]:
+        return {"depth": ball_maps(count=1)}
+
+    def test_it_says_why(self, control: Any) -> None:
+        _, products = self.run(control)
+        assert products["mesh"] == NoMesh("1 depth map, 2 needed")
+
+
+def test_the_configuration_has_the_stage() -> None:
+    assert RunConfig().mesh == MeshConfig()
