@@ -42,10 +42,10 @@ class MeshConfig(StageConfig):
     """The surface that depth maps agree on."""
 
     method: Literal["tsdf", "poisson"] = setting(
-        "tsdf",
-        "tsdf: the mean of the depth maps' signed distances (Curless and Levoy, SIGGRAPH 1996), "
-        "with all detail; poisson: a smooth surface through the fused cloud (Kazhdan and Hoppe, "
-        "ToG 2013)",
+        "poisson",
+        "poisson: a surface through the fused cloud, which closes gaps (Kazhdan and Hoppe, ToG "
+        "2013); tsdf: the mean of the depth maps' signed distances (Curless and Levoy, SIGGRAPH "
+        "1996), with thinner things and more noise",
     )
     min_views: int = setting(
         3, "photographs that must agree on a place", unit="photographs", ge=1, le=100
@@ -63,8 +63,9 @@ class MeshConfig(StageConfig):
         10.0, "most angle of normals that agree", unit="deg", gt=0.0, le=180.0
     )
     voxel_px: float = setting(
-        1.5,
-        "edge of a cell of the mesh; smaller: finer, slower, more memory",
+        2.0,
+        "edge of a cell of the mesh, of poisson up to twice that; smaller: finer, slower, more "
+        "memory",
         unit="pixels of a depth map, at the median depth",
         gt=0.1,
         le=100.0,

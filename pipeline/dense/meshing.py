@@ -63,7 +63,7 @@ def make_surface(
     if config.method == "tsdf":
         (xyz, faces), voxel = yield from tsdf_surface(views, voxel)
     else:
-        yield 0
+        yield 1
         xyz, faces = poisson_surface(fusion.fused.cloud, voxel)
     share = SUPPORT * config.max_depth_error / 100.0
     seen = yield from _sightings(views, xyz, vertex_normals(xyz, faces), share)

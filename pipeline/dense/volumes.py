@@ -78,14 +78,15 @@ def _integrated(views: MeshViews, voxel: float) -> Generator[int, None, Triangle
 
 def poisson_surface(cloud: PointCloud, voxel: float) -> Triangles:
     """The screened Poisson surface (Kazhdan and Hoppe, ToG 2013) of a cloud with normals; it is
-    closed, far beyond the cloud too. Raises NoOpen3d."""
+    closed, far beyond the cloud too. Cells of its octree have once to twice a voxel's edge, and
+    more where ten levels do not do. Raises NoOpen3d."""
     open3d = load_open3d()
     xyz = cloud.xyz.astype(np.float64)
     points = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(xyz))
     points.normals = open3d.utility.Vector3dVector(np.asarray(cloud.normals, np.float64))
     low, high = np.quantile(xyz, [0.0, 1.0], axis=0)
     cells = _BOX_SCALE * float((high - low).max()) / voxel
-    depth = int(np.clip(np.ceil(np.log2(max(cells, 1.0))), *_POISSON_DEPTHS))
+    depth = int(np.clip(np.floor(np.log2(max(cells, 1.0))), *_POISSON_DEPTHS))
     # One thread: with more its sums, and so its vertices, differ from time to time.
     mesh, _ = open3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
         points, depth=depth, scale=_BOX_SCALE, n_threads=1

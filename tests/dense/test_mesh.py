@@ -19,7 +19,7 @@ from pipeline.mesh_products import NoMesh, SurfaceMesh
 from tests.dense.ball_world import BallMaps, ball_maps, off_surface
 
 pytestmark = pytest.mark.open3d
-QUICK = MeshConfig(voxel_px=3.0, texture_triangles=2000)
+QUICK = MeshConfig(method="tsdf", voxel_px=3.0, texture_triangles=2000)
 
 
 def made(maps: BallMaps, config: MeshConfig = QUICK) -> Outcome | NoMesh:
