@@ -256,7 +256,7 @@ class FakeDepth:
 
     def run(self, inputs: Inputs, config: DepthConfig, control: Control) -> Run:
         control.poll()
-        yield Report({"photographs": 0})
+        yield Report({"photographs": 0, "reason": "nothing is seen twice"})
         return {"depth": NoDepth("nothing is seen twice")}
 
 
@@ -271,7 +271,7 @@ class FakeMesh:
 
     def run(self, inputs: Inputs, config: MeshConfig, control: Control) -> Run:
         control.poll()
-        yield Report({"triangles": 0})
+        yield Report({"triangles": 0, "reason": "there are no depth maps"})
         return {"mesh": NoMesh("there are no depth maps")}
 
 

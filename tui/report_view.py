@@ -125,7 +125,25 @@ def outcome(report: Mapping[str, Any]) -> list[str]:
         lines += _learned(report["stages"]["radiance"])
     if "planar" in report["seconds"]:
         lines += _aligned(report["stages"]["planar"])
+    for stage, words in (("depth", _depth_found), ("mesh", _mesh_found)):
+        if stage in report["seconds"]:
+            lines.append(words(report["stages"][stage]))
     return lines
+
+
+def _depth_found(stage: Mapping[str, Any]) -> str:
+    """What the stage `depth` says of itself."""
+    if "reason" in stage:
+        return f"no depth maps: {stage['reason']}"
+    share = stage["share_with_depth"]
+    return f"depth maps of {stage['photographs']} photographs, {share:.0%} of their pixels"
+
+
+def _mesh_found(stage: Mapping[str, Any]) -> str:
+    """What the stage `mesh` says of itself."""
+    if "reason" in stage:
+        return f"no mesh: {stage['reason']}"
+    return f"mesh of {stage['triangles']} triangles, from a cloud of {stage['points']} points"
 
 
 def _learned(stage: Mapping[str, Any]) -> list[str]:

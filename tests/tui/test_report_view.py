@@ -1,4 +1,4 @@
-"""What `barfield compare` says of depth maps and meshes."""
+"""What reports and `barfield compare` say of depth maps and meshes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from pipeline.comparison import Comparison
 from pipeline.depth_errors import DepthErrors
 from pipeline.mesh_errors import MeshErrors
-from tui.report_view import show_comparison
+from tui.report_view import outcome, show_comparison
 
 CAMERAS = Comparison(4, 4, 0.001, 0.002, 0.0005, 0.01, 0.02, model="sparse/0")
 
@@ -49,3 +49,16 @@ def test_reasons_take_the_place_of_errors(capsys: pytest.CaptureFixture[str]) ->
     mostly_unknown = DepthErrors(3, 3, None, 0.002, 0.3, 0.6)
     assert "more than half unknown" in shown(with_surfaces(depth=mostly_unknown), capsys)
     assert "depth" not in shown(CAMERAS, capsys)
+
+
+def test_the_outcome_tells_of_surfaces_and_why_there_are_none() -> None:
+    depth = {"photographs": 36, "share_with_depth": 0.916}
+    report = {"seconds": {"depth": 1.0, "mesh": 1.0}, "stages": {
+        "depth": depth, "mesh": {"triangles": 500, "points": 400},
+    }}  # fmt: skip
+    assert outcome(report) == [
+        "depth maps of 36 photographs, 92% of their pixels",
+        "mesh of 500 triangles, from a cloud of 400 points",
+    ]
+    report["stages"] = {"depth": {"photographs": 0, "reason": "a"}, "mesh": {"reason": "b"}}
+    assert outcome(report) == ["no depth maps: a", "no mesh: b"]

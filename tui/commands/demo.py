@@ -11,7 +11,7 @@ import typer
 
 QUICK = (
     "features.max_keypoints=2048",
-    "radiance.minutes=0.75",
+    "radiance.minutes=1",
     "depth.size_px=320",
     "mesh.texture_px=2048",
 )
