@@ -32,6 +32,7 @@ _MOST_DEVIATIONS = 3.0  # of a point's mean distance to its neighbours, from tha
 _EDGE_QUANTILE = 0.95
 _LEAST_ISLAND = 12  # triangles
 _HALVINGS = 24
+_MOST_RAYS = 5  # of a point; more take longer, and tell little more
 _BOX = 2.0  # of the scene's diagonal, from it to the box around it
 
 
@@ -129,12 +130,16 @@ def _one_of_each_cube(xyz: Float64s, lengths: Int64s, size: float) -> Int64s:
 
 
 def _rays(model: SparseModel, rows: Int64s) -> Rays:
-    """Of all observations of some points, given by their rows in the model."""
+    """Of some points, given by their rows in the model: a few observations of each, evenly over its
+    track."""
     points = model.points
-    new = np.full(len(points), -1)
-    new[rows] = np.arange(len(rows))
-    seen = np.repeat(new, np.diff(points.track_starts))
+    first, lengths = points.track_starts[rows], np.diff(points.track_starts)[rows]
+    shares = np.arange(_MOST_RAYS) / (_MOST_RAYS - 1)
+    chosen = first[:, None] + np.rint(shares * (lengths[:, None] - 1)).astype(np.int64)
+    fresh = np.diff(chosen, axis=1, prepend=-1) > 0
+    fresh &= lengths[:, None] > 0
+    seen = np.nonzero(fresh)[0]
     keys = np.array(sorted(model.images))
     centers = np.array([model.images[int(i)].cam_from_world.center for i in keys])
-    cameras = np.searchsorted(keys, points.track_images)
-    return Rays(seen[seen >= 0], centers[cameras[seen >= 0]])
+    cameras = np.searchsorted(keys, points.track_images[chosen[fresh]])
+    return Rays(seen, centers[cameras])

@@ -17,7 +17,7 @@ class DraftMesh:
     """Stage `draft`: of the largest model."""
 
     name: ClassVar[str] = "draft"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("reconstruction",)
     makes: ClassVar[tuple[str, ...]] = ("draft",)
     Config: ClassVar[type[StageConfig]] = DraftConfig

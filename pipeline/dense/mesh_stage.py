@@ -17,7 +17,7 @@ class MakeMesh:
     """Stage `mesh`."""
 
     name: ClassVar[str] = "mesh"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("depth",)
     makes: ClassVar[tuple[str, ...]] = ("mesh",)
     Config: ClassVar[type[StageConfig]] = MeshConfig

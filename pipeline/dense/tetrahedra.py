@@ -37,10 +37,10 @@ class Tetrahedra:
     """
 
     def __init__(self, xyz: Float64s) -> None:
-        self._delaunay = Delaunay(xyz)
+        delaunay = Delaunay(xyz)
         self.xyz = xyz
-        self.cells: Int64s = self._delaunay.simplices.astype(np.int64)
-        self.neighbours: Int64s = self._delaunay.neighbors.astype(np.int64)
+        self.cells: Int64s = delaunay.simplices.astype(np.int64)
+        self.neighbours: Int64s = delaunay.neighbors.astype(np.int64)
         corners = xyz[self.cells]
         a, b, c = (corners[:, FACETS[:, k]] for k in range(3))
         normals = np.cross(b - a, c - a)
@@ -54,9 +54,27 @@ class Tetrahedra:
     def __len__(self) -> int:
         return len(self.cells)
 
-    def find(self, xyz: Float64s) -> Int64s:
-        """The tetrahedra that hold places (M, 3); -1 outside the hull."""
-        return np.asarray(self._delaunay.find_simplex(xyz), np.int64)
+    def around(self, points: Int64s, directions: Float64s) -> Int64s:
+        """The tetrahedra into which directions (M, 3) go from points, given by their rows (M,); -1
+        for a point that no tetrahedron has. Where one goes out of the hull, any at the point."""
+        corners = self.cells.ravel()
+        order = np.argsort(corners, kind="stable")
+        bounds = np.searchsorted(corners[order], np.arange(len(self.xyz) + 1))
+        first, counts = bounds[points], np.diff(bounds)[points]
+        asked = np.repeat(np.arange(len(points)), counts)
+        begins = np.cumsum(counts) - counts
+        places = order[np.arange(len(asked)) - np.repeat(begins - first, counts)]
+        cells, opposite = places // 4, places % 4
+        slopes = np.einsum("mfa,ma->mf", self.normals[cells], directions[asked])
+        slopes[np.arange(len(cells)), opposite] = -np.inf  # the point is not on that facet
+        leaving = slopes.max(axis=1)
+        found = np.full(len(points), -1)
+        some = counts > 0
+        if len(cells):
+            least = np.minimum.reduceat(leaving, begins[some])
+            best = np.flatnonzero(leaving == np.repeat(least, counts[some]))[::-1]
+            found[asked[best]] = cells[best]  # of several the first, which is written last
+        return found
 
     def walk(self, begin: Float64s, end: Float64s, cells: Int64s) -> Iterator[Crossings]:
         """Walk from `begin` (M, 3) straight to `end` (M, 3), all walks at once, one step a turn.

@@ -56,8 +56,7 @@ def take_votes(tetrahedra: Tetrahedra, rays: Rays) -> Votes:
     towards = rays.centers - begin
     lengths = np.linalg.norm(towards, axis=1)[:, None]
     unit = towards / np.maximum(lengths, 1e-300)
-    first = tetrahedra.find(begin + unit * np.minimum(1e-3 * lengths, 0.02 * sigma))
-    behind = tetrahedra.find(begin - unit * sigma)
+    first = tetrahedra.around(rays.points, unit)
     places: list[Int64s] = []
     weights: list[Float64s] = []
     outside = np.zeros(count + 1)
@@ -69,7 +68,9 @@ def take_votes(tetrahedra: Tetrahedra, rays: Rays) -> Votes:
     crossed: Float64s = np.bincount(
         np.concatenate(places), np.concatenate(weights), 4 * count
     ).astype(np.float64)
-    inside = np.bincount(behind[behind >= 0], minlength=count).astype(np.float64)
+    behind = tetrahedra.around(rays.points, -unit)
+    *_, last = tetrahedra.walk(begin, begin - sigma * unit, behind)
+    inside = np.bincount(last.cells, minlength=count).astype(np.float64)
     return Votes(sigma, crossed.reshape(count, 4), outside, inside)
 
 

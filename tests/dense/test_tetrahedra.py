@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.spatial import QhullError
+from scipy.spatial import Delaunay, QhullError
 
 from pipeline.dense.tetrahedra import Tetrahedra
 
@@ -31,20 +31,34 @@ def test_walks_cross_what_a_slow_search_finds() -> None:
     rng = np.random.default_rng(1)
     begin, end = rng.uniform(-0.4, 0.4, (30, 3)), rng.uniform(-0.4, 0.4, (30, 3))
     end[:5] *= 10.0  # outside
-    cells = tetrahedra.find(begin)
+    delaunay = Delaunay(tetrahedra.xyz)
+    cells = delaunay.find_simplex(begin).astype(np.int64)
     assert (cells >= 0).all()
     steps = list(tetrahedra.walk(begin, end, cells))
     held = np.sort(steps[-1].cells)
-    inside = tetrahedra.find(end)
+    inside = delaunay.find_simplex(end)
     np.testing.assert_array_equal(held, np.sort(inside[inside >= 0]))
     assert 20 <= len(held) <= 25 and (steps[-1].facets == -1).all()
     crossed = sum(len(step.cells) for step in steps[:-1])
     along = np.linspace(0.0, 1.0, 20_001)
     slow = 0
     for a, b in zip(begin, end, strict=True):
-        passed = tetrahedra.find(a + along[:, None] * (b - a))
+        passed = delaunay.find_simplex(a + along[:, None] * (b - a))
         slow += int(np.count_nonzero(np.diff(passed)))
     assert 0.97 * crossed <= slow <= crossed  # a small one may lie between two samples
+
+
+def test_directions_go_into_the_tetrahedra_that_a_slow_search_finds() -> None:
+    tetrahedra = some()
+    rng = np.random.default_rng(2)
+    inner = np.flatnonzero(np.abs(tetrahedra.xyz).max(axis=1) < 0.6)
+    points, directions = np.repeat(inner, 20), rng.normal(size=(20 * len(inner), 3))
+    found = tetrahedra.around(points, directions)
+    near = tetrahedra.xyz[points] + 1e-7 * directions
+    np.testing.assert_array_equal(found, Delaunay(tetrahedra.xyz).find_simplex(near))
+    alone = Tetrahedra(np.concatenate([tetrahedra.xyz, tetrahedra.xyz[:1]]))  # one point twice
+    twins = alone.around(np.array([0, 200]), np.zeros((2, 3)))
+    assert (twins == -1).sum() == 1
 
 
 def test_a_walk_that_does_not_take_place_crosses_nothing() -> None:
