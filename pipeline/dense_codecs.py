@@ -22,7 +22,7 @@ from pipeline.dense_products import DepthMap, DepthMaps, DepthView, NoDepth
 from pipeline.errors import PipelineError
 from pipeline.formats import colmap_dense as dense
 from pipeline.formats.colmap_fused import read_visibility, write_visibility
-from pipeline.formats.colmap_model import read_cameras_and_images, write_model
+from pipeline.formats.colmap_model import read_cameras_and_images, read_model, write_model
 from pipeline.formats.glb import write_glb
 from pipeline.formats.obj import write_obj
 from pipeline.formats.ply import read_ply, write_ply
@@ -47,6 +47,11 @@ class StoredDepthMaps:
     def __init__(self, workspace: Path, views: Sequence[DepthView]) -> None:
         self.views = views
         self._workspace = workspace
+
+    @property
+    def model(self) -> SparseModel:
+        """The sparse model of the workspace. Raises PipelineError where it cannot be read."""
+        return read_model(self._workspace / dense.SPARSE)
 
     def __getitem__(self, n: int) -> DepthMap:
         """The map of `views[n]`. Raises PipelineError naming a file that is missing, damaged, or
@@ -128,7 +133,8 @@ def load_mesh(root: Path, store: DiskStore) -> SurfaceMesh | NoMesh:
 def write_workspace(maps: DepthMaps, folder: Path) -> None:
     """Write a dense workspace that COLMAP's `stereo_fusion` opens, into an empty folder.
 
-    Photographs are written in the format of their names; WebP and JPEG at a quality of 95.
+    Which photographs it compares it takes from the points of the model, so without one it fuses
+    nothing. Photographs are written in the format of their names; WebP and JPEG at a quality of 95.
     """
     cameras, images = {}, {}
     nothing = np.zeros((0, 2)), np.zeros(0, np.int64)
@@ -139,7 +145,8 @@ def write_workspace(maps: DepthMaps, folder: Path) -> None:
         for kind, values in zip(_MAPS, (found.depth, found.normals, found.confidence), strict=True):
             dense.write_map(dense.map_path(folder, kind, view.name), values)
         _write_picture(folder / dense.IMAGES / view.name, found.rgb)
-    write_model(SparseModel(cameras, images, Points.none()), folder / dense.SPARSE)
+    model = maps.model or SparseModel(cameras, images, Points.none())
+    write_model(model, folder / dense.SPARSE)
     names = "".join(f"{view.name}\n" for view in maps.views)
     content = names.encode()
     (folder / dense.STEREO / "fusion.cfg").write_bytes(content)

@@ -9,6 +9,7 @@ from typing import Protocol
 from pipeline.geometry.arrays import Float32s, UInt8s
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
+from pipeline.products import SparseModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,12 @@ class DepthMaps(Protocol):
     """The depth maps of a model's photographs, read one by one."""
 
     views: Sequence[DepthView]
+
+    @property
+    def model(self) -> SparseModel | None:
+        """The sparse model that they belong to, undistorted: image n + 1 is `views[n]`. None where
+        it is not known."""
+        ...
 
     def __getitem__(self, n: int) -> DepthMap:
         """The map of `views[n]`. Raises PipelineError where it cannot be read."""

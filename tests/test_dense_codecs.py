@@ -17,6 +17,7 @@ from pipeline.formats.colmap_dense import read_map, write_map
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose, rotation_from_rotvec
 from pipeline.item_store import DiskStore
+from pipeline.products import SparseModel
 
 SIZES = {"b/one.png": (8, 6), "a two.jpg": (10, 4), "ü d.webp": (6, 6), "c.TIFF": (7, 3)}
 
@@ -27,6 +28,7 @@ class MapsInMemory:
 
     views: Sequence[DepthView]
     maps: Sequence[DepthMap]
+    model: SparseModel | None = None
 
     def __getitem__(self, n: int) -> DepthMap:
         return self.maps[n]

@@ -44,6 +44,7 @@ DEPTH, MESH = ("mapping", "depth"), ("mapping", "depth", "mesh")
 class Maps:
     views: Sequence[DepthView]
     maps: Sequence[DepthMap]
+    model: SparseModel | None = None
 
     def __getitem__(self, n: int) -> DepthMap:
         return self.maps[n]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from pipeline.dense_products import DepthView
 from pipeline.depth.items import Neighbour
@@ -13,7 +15,15 @@ from pipeline.depth_config import DepthConfig
 from pipeline.errors import PipelineError
 from pipeline.hashing import content_key
 from pipeline.item_refs import ItemRef
-from pipeline.products import ItemStore, Photo, PhotoIndex, SparseModel
+from pipeline.products import (
+    NO_POINT,
+    ItemStore,
+    Photo,
+    PhotoIndex,
+    Points,
+    RegisteredImage,
+    SparseModel,
+)
 
 CONFIRMING = 2  # times as many sources confirm a depth as it is found with
 
@@ -86,6 +96,43 @@ def plan_maps(
             photo_of[i], neighbour, sources[i], depths[i], ItemRef(store, "agreed", agreed)
         )
     return Plan(maps, tuple(model.images[i].name for i in images if i not in maps))
+
+
+def undistorted_model(model: SparseModel, plan: Plan) -> SparseModel:
+    """The planned images of a model, from 1 in their order, with the cameras of their maps, and the
+    points that two of them see."""
+    number_of = np.zeros(max(model.images) + 1, np.int64)
+    cameras, images = {}, {}
+    points = model.points
+    numbers = np.where(np.isin(points.track_images, list(plan.maps)), points.track_images, 0)
+    for number, (i, planned) in enumerate(plan.maps.items(), start=1):
+        number_of[i] = number
+        image, view = model.images[i], planned.neighbour.view
+        uv = model.cameras[image.camera].unproject(image.keypoints_px)
+        pixels = view.camera.project(np.column_stack([uv, np.ones(len(uv))]))
+        ids = np.where(np.isfinite(pixels).all(axis=1), image.point_ids, NO_POINT)
+        images[number] = RegisteredImage(
+            image.name, number, image.cam_from_world, np.nan_to_num(pixels, nan=-1.0), ids
+        )
+        cameras[number] = view.camera
+    kept = number_of[numbers] > 0
+    rows = np.repeat(np.arange(len(points)), np.diff(points.track_starts))
+    lengths = np.bincount(rows[kept], minlength=len(points))
+    stay = lengths >= 2
+    kept &= stay[rows]
+    for number, image in images.items():
+        known = np.isin(image.point_ids, points.ids[stay])
+        images[number] = replace(image, point_ids=np.where(known, image.point_ids, NO_POINT))
+    cloud = Points(
+        points.ids[stay],
+        points.xyz_world[stay],
+        points.rgb[stay],
+        points.error_px[stay],
+        np.concatenate([[0], np.cumsum(lengths[stay])]),
+        number_of[numbers][kept],
+        points.track_keypoints[kept],
+    )
+    return SparseModel(cameras, images, cloud)
 
 
 def _undistorted(

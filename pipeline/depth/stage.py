@@ -23,7 +23,7 @@ from pipeline.depth.items import (
     picture_of_item,
 )
 from pipeline.depth.photographs import UndistortTask, undistort_photo
-from pipeline.depth.plan import Plan, plan_maps
+from pipeline.depth.plan import Plan, plan_maps, undistorted_model
 from pipeline.depth_config import DepthConfig
 from pipeline.events import Preview, Progress, Record, Report, Warned
 from pipeline.item_refs import FileRef, ItemRef
@@ -37,11 +37,13 @@ _SECONDS_BETWEEN_PREVIEWS = 3.0
 class ItemDepthMaps:
     """The depth maps that items of a store hold, each read when it is asked for.
 
-    items: the undistorted photograph of each view, and what the photographs agree on.
+    items: the undistorted photograph of each view, and what the photographs agree on. model: as in
+    `DepthMaps`.
     """
 
     views: Sequence[DepthView]
     items: Sequence[tuple[ItemRef, ItemRef]]
+    model: SparseModel
 
     def __getitem__(self, n: int) -> DepthMap:
         """The map of `views[n]`."""
@@ -91,6 +93,7 @@ class EstimateDepth:
         maps = ItemDepthMaps(
             [planned.neighbour.view for planned in plan.maps.values()],
             [(planned.neighbour.undistorted, planned.agreed) for planned in plan.maps.values()],
+            undistorted_model(model, plan),
         )
         return {"depth": maps}
 

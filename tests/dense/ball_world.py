@@ -82,6 +82,7 @@ class BallMaps:
 
     views: Sequence[DepthView]
     maps: list[DepthMap]
+    model: SparseModel | None = None
 
     def __getitem__(self, n: int) -> DepthMap:
         return self.maps[n]

@@ -25,7 +25,7 @@ from pipeline.item_refs import FileRef
 from pipeline.item_store import DiskStore
 from pipeline.products import ItemStore, MemoryStore, Points, Reconstruction
 from pipeline.runner import ForegroundControl
-from tests.depth.plain_world import CAMERA, VIEWS, look, poses, products
+from tests.depth.plain_world import BACK, CAMERA, FRONT_DEPTH, VIEWS, look, poses, products
 
 SETTINGS = DepthConfig(size_px=192, sources=3, device="cpu")
 
@@ -103,6 +103,27 @@ def test_the_workspace_holds_the_same_maps(
     assert not isinstance(maps, NoDepth) and not isinstance(again, NoDepth)
     assert np.array_equal(again[2].depth, maps[2].depth)
     assert np.allclose(again[2].normals, maps[2].normals)
+
+
+def test_colmap_fuses_the_workspace(
+    inputs: dict[str, Any], store: CountingStore, tmp_path: Path
+) -> None:
+    import pycolmap
+
+    maps, _ = run(inputs, store)
+    save_depth(maps, tmp_path)
+    again = load_depth(tmp_path, DiskStore(tmp_path))
+    assert not isinstance(maps, NoDepth) and not isinstance(again, NoDepth)
+    assert maps.model is not None and again.model is not None
+    assert len(again.model.points) == len(maps.model.points) > 200
+    options = pycolmap.StereoFusionOptions()
+    options.min_num_pixels = 3
+    fused = pycolmap.stereo_fusion(tmp_path, tmp_path / "depth", options=options)
+    assert 3_000 < len(fused.points3D) < 192 * 144 * VIEWS
+    xyz = np.array([point.xyz for point in fused.points3D.values()])
+    off_back = np.abs(xyz @ BACK[0] - BACK[1]) / np.linalg.norm(BACK[0])
+    off = np.minimum(off_back, np.abs(xyz[:, 2] - FRONT_DEPTH))
+    assert np.median(off) < 0.01
 
 
 def test_without_a_model_or_common_points_there_is_a_reason(inputs: dict[str, Any]) -> None:
