@@ -19,7 +19,7 @@ _WITHOUT_CURSOR = ("", "dumb", "unknown")
 _LONGEST_NAME = 80
 # Read by Textual when it is imported. Over a slow link every byte counts.
 _TEXTUAL = {
-    "TEXTUAL_FPS": "60",  # how often it looks for what is to be drawn; `pace.py` says how often it is
+    "TEXTUAL_FPS": "60",  # how often it looks for something to draw; `pace` says how often it may
     "TEXTUAL_ANIMATIONS": "none",
     "TEXTUAL_SMOOTH_SCROLL": "0",
 }
