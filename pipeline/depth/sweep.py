@@ -17,7 +17,8 @@ from torch import Tensor
 from pipeline.dense_products import DepthView
 from pipeline.geometry.arrays import Float64s
 
-UNSEEN = 1.2  # cost where a source shows nothing: a little more than of two unlike windows
+UNSEEN = 1.2  # cost where no source shows anything: a little more than of two unlike windows
+_NOT_HERE = 3.0  # stands for the cost of one source that shows nothing; NCC costs at most 2
 _NOISE = 1e-4  # added to variances of grey values in [0, 1]: a spread of one per cent is no texture
 _MOST_VALUES = 8_000_000  # that are worked on at a time
 
@@ -130,7 +131,8 @@ class Sweep:
 
     def costs(self, inverse_depth: Tensor, radius: int) -> Tensor:
         """Costs (D, H, W) of inverse depths (D, H, W): the mean of the best sources', each between
-        0 and 2. radius: of the square windows, in pixels."""
+        0 and 2; UNSEEN where no source shows the place. radius: of the square windows, in pixels.
+        """
         reference = self._reference.grey
         mean = _box(reference[None], radius)
         variance = (_box(reference[None] ** 2, radius) - mean * mean).clamp_min_(0.0)
@@ -145,7 +147,11 @@ class Sweep:
             )
             if self._best < len(self._sources):
                 costs = costs.topk(self._best, dim=0, largest=False, sorted=False)[0]
-            found.append(costs.mean(dim=0))
+            # The mean of those that show something: what few see is not smoothed the more for that.
+            shown = costs < _NOT_HERE
+            total = torch.where(shown, costs, 0.0).sum(dim=0)
+            count = shown.sum(dim=0)
+            found.append(torch.where(count > 0, total / count.clamp_min(1), UNSEEN))
         return torch.cat(found)
 
     def _source_costs(
@@ -163,7 +169,7 @@ class Sweep:
         seen = (w > 1e-6) & (x > 0) & (x < width) & (y > 0) & (y < height)
         if not bool(source.valid.all()):
             seen &= sample(source.valid.float(), x, y) > 0.5
-        return torch.where(seen, cost, UNSEEN)
+        return torch.where(seen, cost, _NOT_HERE)
 
 
 def _box(values: Tensor, radius: int) -> Tensor:
