@@ -17,7 +17,7 @@ class DepthConfig(StageConfig):
         8, "other photographs that each one is compared with", unit="photographs", ge=1, le=32
     )
     min_views: int = setting(
-        2, "a depth stays where so many other photographs confirm it", unit="photographs", ge=1
+        1, "a depth stays where so many other photographs confirm it", unit="photographs", ge=1
     )
     max_depth_error: float = setting(
         0.01, "depths confirm each other up to this difference", unit="of the depth", gt=0, lt=0.5

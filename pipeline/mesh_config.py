@@ -48,7 +48,7 @@ class MeshConfig(StageConfig):
         "1996), with thinner things and more noise",
     )
     min_views: int = setting(
-        3, "photographs that must agree on a place", unit="photographs", ge=1, le=100
+        2, "photographs that must agree on a place", unit="photographs", ge=1, le=100
     )
     check_views: int = setting(
         20, "most other photographs asked about a place", unit="photographs", ge=1, le=1000
