@@ -6,6 +6,7 @@ with a name that counts as a leftover; only the finished file gets its name, by 
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import shutil
 from collections.abc import Callable
@@ -40,6 +41,16 @@ def free_name(root: Path, wanted: str) -> str:
     return wanted
 
 
+def check_size(frames: int, width: int, height: int) -> None:
+    """Raises PipelineError for a film that can only be a GIF, and is too large for one.
+
+    The worker looks again, and knows better whether PyAV works; but there the film would fail some
+    seconds after it was accepted.
+    """
+    if importlib.util.find_spec("av") is None:
+        _check_gif(frames, width, height)
+
+
 def make_film(
     root: Path, name: str, request: RenderRequest, tell: Callable[[RenderProgress], None]
 ) -> tuple[str, str]:
@@ -61,7 +72,8 @@ def make_film(
         check_video_extra()
     except PipelineError:
         kind, note = "gif", _WITHOUT_AV
-        _check_gif(request)
+        if request.frames is not None and request.size is not None:
+            _check_gif(request.frames, *request.size)
     # A worker's libraries get a thread each, for items side by side; here there is one thing to do.
     torch.set_num_threads(usable_cores())
     work = work_folder(root, name)
@@ -95,11 +107,9 @@ def _taken(root: Path, name: str) -> bool:
     return any((root / FOLDER / f"{name}{ending}").exists() for ending in _ENDINGS)
 
 
-def _check_gif(request: RenderRequest) -> None:
+def _check_gif(frames: int, width: int, height: int) -> None:
     """Raises PipelineError for more frames than a GIF can hold."""
-    if request.size is None or request.frames is None:
-        return
-    pixels = request.size[0] * request.size[1] * request.frames
+    pixels = frames * width * height
     if pixels > MOST_GIF_PIXELS:
         raise PipelineError(
             "Too large for a GIF",

@@ -20,7 +20,7 @@ from pipeline.engine.orders import Filmed, FilmProgress, RenderFilm
 from pipeline.engine.worker_process import WorkerProcess
 from pipeline.errors import PipelineError
 from pipeline.events import FilmChanged
-from pipeline.film_making import free_name, remove_work
+from pipeline.film_making import check_size, free_name, remove_work
 
 _log = logging.getLogger(__name__)
 NICE = 10
@@ -83,6 +83,8 @@ class Filming:
         if film is not None:
             done = f"{film.done} of {film.total} frames"
             return _no(f"The film {film.name} is being rendered: {done}.", "Wait, or cancel it.")
+        size = command.width, command.height
+        await asyncio.to_thread(check_size, command.frame_count, *size)
         name = await asyncio.to_thread(free_name, self._root, command.name)
         # Looked at last, with nothing awaited after it: the run may have gone to work meanwhile.
         if self._at_work():

@@ -84,6 +84,24 @@ def test_at_the_end_the_verdicts_take_the_place_of_who_waits(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_verdicts_that_come_after_the_first_picture_are_shown(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async def scenario() -> None:
+        run = in_mapping(tmp_path)
+        run.tell("mapping", StageChanged("mapping", "done", 12.0))
+        async with shown(app_of(run), size) as pilot:
+            assert "not registered" not in text_of(pilot)
+            run.add(verdicts=(VerdictView("005.jpg", False, "3 matches, 15 needed"),))
+            await settle(pilot)
+            text = text_of(pilot)
+            for words in ("1 not registered", "005.jpg", "3 matches, 15 needed"):
+                assert words in text, text
+
+    drive(scenario())
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_with_little_or_no_data_it_says_what_is_missing(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:

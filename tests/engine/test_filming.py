@@ -318,6 +318,27 @@ def test_a_film_too_large_for_a_gif_is_refused_before_it_is_rendered(
     assert "video" in refused.value.hint
 
 
+@pytest.mark.parametrize("has_av", [False, True])
+def test_a_film_that_no_gif_can_hold_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_av: bool
+) -> None:
+    found = object() if has_av else None
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
+    largest = {"width": 4096, "height": 4096}
+    most = MOST_GIF_PIXELS // 4096**2
+
+    async def work() -> None:
+        stand = Stand(tmp_path)
+        answer = await stand.command(frames=most + 1, **largest)
+        assert answer.ok is has_av
+        if not has_av:
+            assert "too many" in answer.message and "video" in answer.hint and not stand.told
+            assert (await stand.command(frames=most, **largest)).ok
+        await stand.filming.end()
+
+    run(work)
+
+
 def _no_video() -> None:
     raise PipelineError("MP4 needs PyAV", "there is none")
 

@@ -105,8 +105,9 @@ class MappingPanel(Panel):
         elif stage.state in ("waiting", "started"):
             text.append("no cameras yet\n", style="dim")
             height -= 1
-        if not title or height < 1:
+        if not title:
             return text
+        # Also where the column has no room: only one that says something is shown, and gets room.
         text.append(f"{title}\n", style="bold yellow" if reasons else "green")
         # A narrow column has a line for the name and one for the reason.
         between, lines_each = ("\n ", 2) if width < _ONE_LINE_CELLS else (" ", 1)
