@@ -12,6 +12,7 @@ from tests.browser.runs import PHOTOGRAPHS
 from tests.browser.tab import THUMBNAILS_MS, Tab, keep_two_places
 
 LEAST_VARIANCE = 20.0
+ADDRESS_MS = 800  # so long after the view came to rest, the address says where it stands
 # Each layer's key, and how the picture changes by it; the others have nothing to show here.
 LAYERS = {"points": "1", "cameras": "3", "thumbnails": "4", "grid": "6", "axes": "7"}
 
@@ -57,10 +58,10 @@ def test_points_and_cameras_are_seen(desk: EngineFile, tab: Tab) -> None:
     stats = tab.open(desk).until(lambda stats: stats.get("points"))
     seen = tab.settled()
     assert seen.variance > LEAST_VARIANCE
-    stats = tab.stats()
+    stats = tab.until(lambda stats: stats["connection"] == "live")  # that comes by another way
     assert stats["points"] == stats["total"] == stats["drawn"] > 500
     assert stats["cameras"] == stats["thumbnails"] == PHOTOGRAPHS
-    assert stats["problem"] == "" and stats["connection"] == "live" and stats["software"]
+    assert stats["problem"] == "" and stats["software"]
     assert "token" not in tab.page.url
     tab.page.keyboard.press("1")
     tab.page.keyboard.press("6")
@@ -145,13 +146,13 @@ def test_a_click_on_a_camera_flies_there_and_shows_photograph_and_render(
     tab.wait_for(lambda: tab.page.evaluate(
         "document.querySelector('.photo-panel img').naturalWidth > 100"
     ))  # fmt: skip
-    tab.until(lambda stats: not stats["moving"])
     pose = _pose_of(tab, name)
     centre = [-sum(pose[r][c] * pose[r][3] for r in range(3)) for c in range(3)]
-    assert math.dist(eye(tab), centre) < 0.2 * _spread(tab)
+    near = 0.2 * _spread(tab)
+    tab.wait_for(lambda: math.dist(eye(tab), centre) < near)
     tab.until(lambda stats: stats["compared"] >= 1)
     tab.wait_for(lambda: tab.frames and tab.frames[-1]["final"])
-    assert tab.pixels(".photo-panel canvas").variance > LEAST_VARIANCE
+    tab.wait_for(lambda: tab.pixels(".photo-panel canvas").variance > LEAST_VARIANCE)
     tab.page.keyboard.press("Escape")
     tab.until(lambda stats: stats["selected"] == -1)
 
@@ -186,7 +187,7 @@ def test_what_is_shown_survives_a_reload(desk: EngineFile, tab: Tab, new_tab: Ne
     name = click_a_camera(tab)
     tab.until(lambda stats: not stats["moving"])
     tab.wait_for(lambda: eye(tab) != place)
-    tab.settled()
+    tab.settled(ADDRESS_MS)
     there, address = eye(tab), tab.page.url
     for again in (tab, new_tab(beside=tab)):
         if again is tab:

@@ -78,7 +78,8 @@ def test_names_of_files_are_shown_as_they_are(hostile: EngineFile, tab: Tab) -> 
     names = tab.page.locator(".card strong").all_text_contents()
     assert names == [*HOSTILE, "broken.jpg"]
     assert overflow(tab) <= 0
-    assert tab.text(".run-name") == "<b>run<⁄b>" and tab.page.title().startswith("<b>run<⁄b>")
+    tab.wait_for(lambda: tab.text(".run-name") == "<b>run<⁄b>")  # that comes by another way
+    tab.wait_for(lambda: tab.page.title().startswith("<b>run<⁄b>"))
     for page in PAGES:
         tab.go(page)
         tab.page.wait_for_timeout(200)

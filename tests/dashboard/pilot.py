@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from textual.events import Key
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
+from textual.worker import WorkerCancelled
 
 from tui.dashboard.app import DashboardApp, Outcome
 
@@ -38,21 +39,24 @@ async def shown(app: DashboardApp, size: tuple[int, int] = (80, 24)) -> AsyncIte
         yield pilot
 
 
-async def settle(pilot: ThisPilot) -> None:
-    """Let the app take what is new, and draw it: until it is at rest."""
+async def settle(pilot: Pilot[Any]) -> None:
+    """Let the app take what is new, with what it does for that in threads, and draw it: until no
+    thread is at work and the screen stays as it is."""
+    # A new panel is mounted, laid out and drawn, and may then share its room anew. What it draws
+    # before it has that room stays until it is asked again, as by the app's own clock.
     app = pilot.app
-    assert isinstance(app, DashboardApp)
-    app.take_news()
-    app.tick()  # the clock may have gone on
-    await draw(pilot)
-
-
-async def draw(pilot: Pilot[Any]) -> None:
-    """Wait until the screen stays as it is."""
-    # A new panel is mounted, laid out and drawn, and may then share its room anew.
     before = None
     for _ in range(MOST_ROUNDS):
+        if isinstance(app, DashboardApp):
+            app.take_news()
+            app.tick()
+        at_work = bool(app.workers)  # also those that end meanwhile: what they found is not drawn
         await rest(pilot)
+        if at_work or app.workers:
+            with suppress(WorkerCancelled):  # another one has taken its place
+                await app.workers.wait_for_complete()
+            before = None
+            continue
         now = text_of(pilot)
         if now == before:
             return
@@ -73,8 +77,7 @@ async def rest(pilot: Pilot[Any]) -> None:
 async def press(pilot: Pilot[Any], *keys: str) -> None:
     """Press keys, and let the app do what they mean, with what it does in threads."""
     await type_keys(pilot, *keys)
-    await pilot.app.workers.wait_for_complete()
-    await (settle(pilot) if isinstance(pilot.app, DashboardApp) else draw(pilot))
+    await settle(pilot)
 
 
 async def type_keys(pilot: Pilot[Any], *keys: str) -> None:

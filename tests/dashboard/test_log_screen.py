@@ -198,5 +198,3 @@ async def tell(pilot: ThisPilot, run: RecordedRun, *records: Warned) -> None:
     run.tell("mapping", *records)
     run.now += 1
     await settle(pilot)
-    await pilot.app.workers.wait_for_complete()
-    await settle(pilot)

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 
 from pipeline.request import Change, GivenPaths, RunRequest
 from pipeline.run_directory import default_run_directory
-from tests.dashboard.pilot import draw, drive, text_of, until
+from tests.dashboard.pilot import drive, settle, text_of, until
 from tests.dashboard.sketched import growing
 from tui.commands.home import request_for
 from tui.dashboard.dialogs import TooSmall
@@ -51,7 +51,7 @@ def opening(look: Look = UNICODE, clock_s: float = 0.0) -> OpeningApp:
 async def looked(pilot: Pilot[Choice]) -> None:
     """Wait until runs and folder have been looked at."""
     await until(pilot, lambda: "Enter opens" in text_of(pilot) and "36 phot" in text_of(pilot))
-    await draw(pilot)
+    await settle(pilot)
 
 
 def test_runs_of_one_name_are_told_apart_by_age_and_folder(offered: list[RunStatus]) -> None:
@@ -179,8 +179,8 @@ def test_keys_do_not_wait_for_a_folder_that_takes_long(
             assert "one/" in text_of(pilot)
             await pilot.press("left")
             await until(pilot, looks.is_set)
-            await draw(pilot)
-            assert "Photographs in /data\n" in text_of(pilot) and "one/" not in text_of(pilot)
+            await until(pilot, lambda: "Photographs in /data\n" in text_of(pilot))
+            await until(pilot, lambda: "one/" not in text_of(pilot))
             goes_on.set()
             await until(pilot, lambda: "one/" in text_of(pilot))
 

@@ -38,7 +38,7 @@ from tests.dashboard.pilot import (
     shown,
     text_of,
     type_keys,
-    until,
+    until_shown,
 )
 from tests.dashboard.recorded import STAGES, RecordedRun, app_of, begin, finish
 from tui.dashboard.long_list import cell
@@ -111,9 +111,9 @@ def test_keys_that_come_before_the_table_are_not_lost(
     async def scenario() -> None:
         async with shown(app_of(mapped_run(root))) as pilot:
             await type_keys(pilot, "i", "o", "j", "j", "enter")
-            assert "looking at what there is" in text_of(pilot)
+            await until_shown(pilot, "looking at what there is")
             goes_on.set()
-            await until(pilot, lambda: "do not" in text_of(pilot))
+            await until_shown(pilot, "do not")
             assert screen_of(pilot).has_class("-page")
             assert "00002.jpg" in text_of(pilot).splitlines()[1]
 
@@ -126,15 +126,12 @@ def test_the_page_has_neighbours_and_keypoints(root: Path, size: tuple[int, int]
         async with shown(app_of(mapped_run(root)), size) as pilot:
             await press(pilot, "i")  # and what is read in a thread
             await press(pilot, "enter")
-            await until(pilot, lambda: "do not" in text_of(pilot))
-            text = text_of(pilot)
-            for words in (REASON.split(",")[0][:20], "Acme One", "strongest neighbours", "▀▀▀",
-                          "0 keypoints see a point", "8 do not"):  # fmt: skip
-                assert words in text, text
-            assert "00003.jpg" in text and "9 inliers, 15 n" in text
+            await until_shown(
+                pilot, REASON.split(",")[0][:20], "Acme One", "strongest neighbours", "▀▀▀",
+                "0 keypoints see a point", "8 do not", "00003.jpg", "9 inliers, 15 n",
+            )  # fmt: skip
             await press(pilot, "right", "right")
-            await until(pilot, lambda: "4 keypoints see a point" in text_of(pilot))
-            assert "0.250 px" in text_of(pilot) and "calibrated" in text_of(pilot)
+            await until_shown(pilot, "4 keypoints see a point", "0.250 px", "calibrated")
             await press(pilot, "v")
             assert "see a point" not in text_of(pilot) and "▀▀▀" in text_of(pilot)
             await press(pilot, "escape")
@@ -161,11 +158,10 @@ def test_nothing_is_said_of_what_is_not_read_yet(
         async with shown(app_of(mapped_run(root))) as pilot:
             await press(pilot, "i")
             await type_keys(pilot, "down", "down", "enter")
-            await until(pilot, lambda: "Reading..." in text_of(pilot))
+            await until_shown(pilot, "Reading...")
             assert "No keypoints" not in text_of(pilot) and "No other" not in text_of(pilot)
             goes_on.set()
-            await until(pilot, lambda: "see a point" in text_of(pilot))
-            assert "strongest neighbours" in text_of(pilot)
+            await until_shown(pilot, "see a point", "strongest neighbours")
 
     drive(scenario())
 
@@ -181,7 +177,7 @@ def test_before_mapping_no_keypoint_is_said_to_see_no_point(root: Path) -> None:
         async with shown(app_of(run)) as pilot:
             await press(pilot, "i")  # and what is read in a thread
             await press(pilot, "down", "enter")
-            await until(pilot, lambda: "8 keypoints" in text_of(pilot))
+            await until_shown(pilot, "8 keypoints")
             assert "do not" not in text_of(pilot)
 
     drive(scenario())
@@ -194,7 +190,7 @@ def test_without_pictures_the_page_has_only_words(root: Path) -> None:
         async with shown(app_of(run, look)) as pilot:
             await press(pilot, "i")  # and what is read in a thread
             await press(pilot, "enter")
-            await until(pilot, lambda: "8 do not" in text_of(pilot))
+            await until_shown(pilot, "8 do not")
             assert "▀" not in text_of(pilot)
 
     drive(scenario())
@@ -233,16 +229,16 @@ def test_it_grows_with_the_run(root: Path) -> None:
             write_photographs(root, names_of(3))
             finish(run, "ingest")
             run.tell("ingest", Report({"blurry": ["00001.jpg"]}))
-            await settled(pilot)
+            await settle(pilot)
             assert "00002.jpg" in text_of(pilot) and "no verdict yet" in text_of(pilot)
             write_features(root, DiskStore(root), 3)
             # Its files are there, but it has not said that they are whole.
             run.tell("features", StageChanged("features", "started"))
-            await settled(pilot)
+            await settle(pilot)
             assert " 8 " not in second_row(pilot)
             await press(pilot, "down")
             finish(run, "features")
-            await settled(pilot)
+            await settle(pilot)
             assert " 8 " in second_row(pilot) and "3 without a verdict" in text_of(pilot)
             assert "00000.jpg: no verdict yet" in text_of(pilot)
 
@@ -328,10 +324,3 @@ def test_long_names_keep_their_ends_and_numbers_their_order() -> None:
     assert cell("a" * 50 + "0017.jpg", 15).endswith("0017.jpg") and len(cell("ab", 5)) == 5
     assert sorted(("b10", "b9", "a"), key=natural) == ["a", "b9", "b10"]
     assert PhotographFacts("x").registered is None
-
-
-async def settled(pilot: ThisPilot) -> None:
-    """Let the app take what is new, and read what it names."""
-    await settle(pilot)
-    await pilot.app.workers.wait_for_complete()
-    await settle(pilot)

@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 from pipeline.events import Report, RunChanged, StageChanged, Warned
 from tests.dashboard.configured import as_far_as_mapping
 from tests.dashboard.photograph_run import mapped_run
-from tests.dashboard.pilot import draw, press, text_of, until
+from tests.dashboard.pilot import press, settle, text_of, until
 from tests.dashboard.recorded import RecordedRun, app_of, gradient, in_radiance
 from tests.dashboard.sketched import growing, in_features
 from tests.dashboard.test_report_screen import a_report, write_report
@@ -133,7 +133,7 @@ def after(keys: tuple[str, ...], page: bool) -> Callable[[Pilot[Any]], Awaitable
             await press(pilot, key)  # with what it has read in threads
         if page:
             await until(pilot, lambda: "see a point" in text_of(pilot))
-        await draw(pilot)
+        await settle(pilot)
 
     return run
 

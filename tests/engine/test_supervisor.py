@@ -33,8 +33,9 @@ def test_stages_run_in_order_and_the_report_is_written(tmp_path: Path) -> None:
 
 def test_the_worker_of_the_next_libraries_is_started_ahead(tmp_path: Path) -> None:
     stand = play(tmp_path, nothing)
-    assert len(stand.started) == 3
+    assert len(stand.started) == 4
     assert stand.started[2].preload == ("pipeline.radiance.stage", "pipeline.radiance.outcome")
+    assert stand.started[3].preload[0] == "pipeline.dense.mesh_stage"
     *modules, of_numba = stand.started[1].preload
     assert modules == ["pipeline.mapping.stage", "pipeline.mapping.mapper"]
     assert of_numba == "numba.np.arraymath"
