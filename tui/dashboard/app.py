@@ -31,7 +31,6 @@ from tui.dashboard.keys import APP_KEYS, SCREEN_KEYS, Key, bindings, steers
 from tui.dashboard.link import Source
 from tui.dashboard.look import AsciiFilter, Look, environment_look, safe
 from tui.dashboard.model import Model
-from tui.dashboard.pace import FramePace
 from tui.dashboard.run_screen import RunScreen
 from tui.dashboard.screens import SCREENS, DashboardScreen, import_screens, screen_class
 from tui.dashboard.steering import Restarter, give
@@ -55,7 +54,7 @@ class DashboardApp(App[Outcome]):
 
     readonly: nothing that changes the run is offered. clock: monotonic seconds, the same as the
     link's. sampler: None shows nothing of the machine. restart: starts the engine of a run at rest.
-    pace: None draws as often as Textual does. collector: None leaves Python's own as it is.
+    collector: None leaves Python's own as it is.
     """
 
     TITLE = "barfield"
@@ -75,7 +74,6 @@ class DashboardApp(App[Outcome]):
         clock: Callable[[], float] = time.monotonic,
         sampler: Sampler | None = None,
         restart: Callable[[Path], Answer] | None = None,
-        pace: FramePace | None = None,
         collector: IdleCollector | None = None,
     ) -> None:
         self.look = look or environment_look()
@@ -85,7 +83,6 @@ class DashboardApp(App[Outcome]):
         self.link = link
         self.readonly = readonly
         self.clock = clock
-        self.pace = pace
         self._collector = collector
         self.system = SystemSample()
         self._sampler = sampler

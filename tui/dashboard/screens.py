@@ -77,18 +77,6 @@ class DashboardScreen(Screen[None]):
         """Show what is known already."""
         self.call_after_refresh(self.show_now)
 
-    def _on_timer_update(self) -> None:
-        """Draw, unless that would be too often; Textual asks again in a moment."""
-        pace = self.dashboard.pace
-        if pace is None or pace.may_draw():
-            super()._on_timer_update()
-
-    def _compositor_refresh(self) -> None:
-        """A frame goes to the terminal."""
-        super()._compositor_refresh()
-        if self.dashboard.pace is not None:
-            self.dashboard.pace.drawn()
-
     def on_unmount(self) -> None:
         """Let the lines that were drawn go: this cache of Textual's keeps them for each widget
         there ever was, and Python's collector would look at them all, again and again."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 _WITHOUT_CURSOR = ("", "dumb", "unknown")
 _LONGEST_NAME = 80
-# Read by Textual when it is imported. Over a slow link every byte counts.
+# Read by Textual when it is imported. Over a slow link every frame and every byte counts.
 _TEXTUAL = {
-    "TEXTUAL_FPS": "60",  # how often it looks for something to draw; `pace` says how often it may
+    "TEXTUAL_FPS": "15",
     "TEXTUAL_ANIMATIONS": "none",
     "TEXTUAL_SMOOTH_SCROLL": "0",
 }
@@ -42,7 +42,6 @@ def show_run(root: Path, *, readonly: bool = False, pictures: bool = True) -> Ru
     from tui.dashboard.collector import IdleCollector
     from tui.dashboard.link import Link, Pace
     from tui.dashboard.look import environment_look
-    from tui.dashboard.pace import FramePace
     from tui.dashboard.system import SystemReader
 
     look = environment_look()
@@ -54,7 +53,6 @@ def show_run(root: Path, *, readonly: bool = False, pictures: bool = True) -> Ru
         look=look,
         readonly=readonly,
         sampler=SystemReader(root),
-        pace=FramePace(),
         collector=IdleCollector(),
     )
     outcome = app.run()
