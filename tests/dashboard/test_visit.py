@@ -17,7 +17,7 @@ from tests.tui.visit import visit
 from tests.tui.watched import watched
 
 SIZE = (80, 24)
-LONG = "3000"  # steps of 5 ms: a notice may hide for five seconds what is waited for meanwhile
+LONG = "1200"  # steps of 5 ms: mapping goes on while its parameter is changed
 
 
 def test_a_run_is_watched_changed_left_and_seen_to_its_end(

@@ -31,6 +31,7 @@ from tui.dashboard.keys import APP_KEYS, SCREEN_KEYS, Key, bindings, steers
 from tui.dashboard.link import Source
 from tui.dashboard.look import AsciiFilter, Look, environment_look, safe
 from tui.dashboard.model import Model
+from tui.dashboard.notices import NOTICES_CSS, show_notice
 from tui.dashboard.run_screen import RunScreen
 from tui.dashboard.screens import SCREENS, DashboardScreen, import_screens, screen_class
 from tui.dashboard.steering import Restarter, give
@@ -59,9 +60,8 @@ class DashboardApp(App[Outcome]):
 
     TITLE = "barfield"
     BINDINGS: ClassVar[list[BindingType]] = bindings(APP_KEYS)
-    CSS = """
-    Toast { max-width: 70; }
-    App.-ascii * { scrollbar-size: 0 0; }
+    CSS = f"""{NOTICES_CSS}
+    App.-ascii * {{ scrollbar-size: 0 0; }}
     """
     ENABLE_COMMAND_PALETTE = True
 
@@ -287,8 +287,7 @@ class DashboardApp(App[Outcome]):
 
     def say(self, message: str, hint: str = "", *, wrong: bool = False) -> None:
         """Show words for a few seconds; plain text."""
-        text = f"{message} {hint}".strip()
-        self.notify(text, severity="error" if wrong else "information", markup=False)
+        show_notice(self, f"{message} {hint}".strip(), wrong=wrong)
 
     def _copy(self, text: str, what: str) -> None:
         if text:

@@ -24,6 +24,7 @@ from pipeline.run_directory import MANIFEST, RUNS
 from tui.dashboard.dialogs import fit
 from tui.dashboard.found import Found, folders_in, look_into
 from tui.dashboard.look import STATE_STYLES, AsciiFilter, Look, safe
+from tui.dashboard.notices import NOTICES_CSS, show_notice
 from tui.dashboard.widgets import Line, Quiet
 from tui.runs import RunStatus, share_done, stage_at_hand, status_in_list
 from tui.words import duration_in_words, near
@@ -52,7 +53,9 @@ class OpeningApp(App[Choice]):
     ]
     TITLE = "barfield"
     ENABLE_COMMAND_PALETTE = False
-    CSS = """
+    CSS = (
+        NOTICES_CSS
+        + """
     #body { layout: vertical; height: 1fr; }
     #body.-wide { layout: horizontal; }
     #body.-wide #known { width: 3fr; }
@@ -65,6 +68,7 @@ class OpeningApp(App[Choice]):
     #found { height: auto; max-height: 5; }
     OpeningApp.-ascii * { scrollbar-size: 0 0; }
     """
+    )
 
     def __init__(
         self, look: Look, folder: Path | None = None, clock: Callable[[], float] = time.time
@@ -126,7 +130,7 @@ class OpeningApp(App[Choice]):
             self.exit(Choice(photos=self._folder))
         else:
             words = self._found.problem or "Still looking into the folder."
-            self.notify(words, markup=False)
+            show_notice(self, words)
 
     def action_detach(self) -> None:
         """Neither."""
@@ -134,7 +138,7 @@ class OpeningApp(App[Choice]):
 
     def action_help_quit(self) -> None:
         """Ctrl-C."""
-        self.notify("q leaves.", markup=False)
+        show_notice(self, "q leaves.")
 
     def _enter(self, folder: Path) -> None:
         self._folder, self._folders, self._found = folder, [], Found()
