@@ -17,8 +17,9 @@ from pipeline.run_directory import default_run_directory
 from tests.dashboard.pilot import drive, settle, text_of, until
 from tests.dashboard.sketched import growing
 from tui.commands.home import request_for
-from tui.dashboard.dialogs import TooSmall
+from tui.dashboard.dialogs import LEAST_SIZE, TooSmall
 from tui.dashboard.found import Found
+from tui.dashboard.keys import OPENING_KEYS, OPENING_LIST_KEYS
 from tui.dashboard.look import Look
 from tui.dashboard.opening import Choice, OpeningApp
 from tui.runs import RunStatus
@@ -107,6 +108,67 @@ def test_ctrl_c_tells_the_key_that_leaves(offered: list[RunStatus]) -> None:
             await looked(pilot)
             await pilot.press("ctrl+c")
             await until(pilot, lambda: "q leaves." in text_of(pilot))
+
+    drive(scenario())
+
+
+@pytest.mark.parametrize("size", [LEAST_SIZE, (80, 24), (200, 60)])
+def test_its_keys_are_told_at_the_foot_and_in_the_help(
+    offered: list[RunStatus], size: tuple[int, int]
+) -> None:
+    async def scenario() -> None:
+        app = opening()
+        async with app.run_test(size=size) as pilot:
+            await looked(pilot)
+            foot = text_of(pilot).splitlines()[-1]
+            assert "Tab Runs/folders" in foot and "g Start the run" in foot
+            assert foot.endswith("q Leave")
+            await pilot.press("question_mark")
+            await settle(pilot)
+            told = " ".join(text_of(pilot).split())
+            for key in (*OPENING_KEYS, *OPENING_LIST_KEYS):
+                assert key.all_shown in told and key.help in told
+            await pilot.press("g", "left")  # nothing begins, and no folder is left, unseen
+            assert app.is_running
+            await pilot.press("question_mark")
+            await settle(pilot)
+            assert "Photographs in /data/photos" in text_of(pilot)
+            await pilot.press("f1", "q")
+            assert app.return_value is None and not app.is_running
+
+    drive(scenario())
+
+
+def test_what_is_found_while_the_help_is_read_is_there_afterwards(
+    offered: list[RunStatus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = Event()
+
+    def slow(_: Path) -> Found:
+        goes_on.wait(30.0)
+        return FOUND
+
+    monkeypatch.setattr("tui.dashboard.opening.look_into", slow)
+
+    async def scenario() -> None:
+        async with opening().run_test(size=(80, 24)) as pilot:
+            await pilot.press("question_mark")
+            await until(pilot, lambda: "Every key" in text_of(pilot))
+            goes_on.set()
+            await pilot.app.workers.wait_for_complete()
+            await pilot.press("escape")
+            await looked(pilot)
+
+    drive(scenario())
+
+
+def test_its_lists_know_j_and_k(offered: list[RunStatus]) -> None:
+    async def scenario() -> None:
+        app = opening()
+        async with app.run_test(size=(80, 24)) as pilot:
+            await looked(pilot)
+            await pilot.press("j", "k", "j", "enter")
+            assert app.return_value == Choice(run=offered[1].root)
 
     drive(scenario())
 

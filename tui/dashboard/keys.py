@@ -52,6 +52,7 @@ class Key:
 def _written(key: str) -> str:
     known = {
         "question_mark": "?", "slash": "/", "pageup": "PgUp", "pagedown": "PgDn", "escape": "Esc",
+        "backspace": "BkSp",
     }  # fmt: skip
     if key in known or len(key) == 1:
         return known.get(key, key)
@@ -79,6 +80,26 @@ APP_KEYS: tuple[Key, ...] = (
     Key("s", "stop", "Stop", "End the run after the step at hand; asks first.", "Steer",
         footer=True, steers=True),
     Key("q", "detach", "Detach", "Leave the dashboard; the run goes on.", "Leave", footer=True),
+)  # fmt: skip
+
+# Keys of the opening, which is an app of its own, and of its lists.
+OPENING_KEYS: tuple[Key, ...] = (
+    Key("g", "begin", "Start the run", "Start a run with the photographs of the folder.",
+        footer=True),
+    Key("left,backspace", "up", "Folder above", "To the folder above.", footer=True),
+    Key("question_mark,f1", "help", "Help", "Every key and what it does.", footer=True),
+    Key("q,escape", "detach", "Leave", "Leave; what runs goes on.", "Leave", footer=True),
+)  # fmt: skip
+OPENING_LIST_KEYS: tuple[Key, ...] = (
+    Key("tab", "app.focus_next", "Runs/folders", "From the runs to the folders, and back.",
+        footer=True),
+    Key("enter", "select", "Open", "Open the run, or enter the folder.", moves=True),
+    Key("up,k", "cursor_up", "Up", "The line above.", moves=True),
+    Key("down,j", "cursor_down", "Down", "The line below.", moves=True),
+    Key("pageup", "page_up", "Page up", "The page above.", moves=True),
+    Key("pagedown", "page_down", "Page down", "The page below.", moves=True),
+    Key("home", "first", "First", "The first line.", moves=True),
+    Key("end", "last", "Last", "The last line.", moves=True),
 )  # fmt: skip
 
 # Keys of the run screen.

@@ -12,10 +12,10 @@ from typing import ClassVar
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.filter import LineFilter
-from textual.widgets import Footer, OptionList
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from pipeline.engine.runtime import known_runs
@@ -23,6 +23,9 @@ from pipeline.errors import PipelineError
 from pipeline.run_directory import MANIFEST, RUNS
 from tui.dashboard.dialogs import fit
 from tui.dashboard.found import Found, folders_in, look_into
+from tui.dashboard.help_screen import OpeningHelp
+from tui.dashboard.key_line import KeyLine
+from tui.dashboard.keys import OPENING_KEYS, OPENING_LIST_KEYS, bindings
 from tui.dashboard.look import STATE_STYLES, AsciiFilter, Look, safe
 from tui.dashboard.notices import NOTICES_CSS, show_notice
 from tui.dashboard.widgets import Line, Quiet
@@ -42,15 +45,16 @@ class Choice:
     photos: Path | None = None
 
 
+class Entries(OptionList):
+    """A list with the keys that lists have elsewhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings(OPENING_LIST_KEYS)
+
+
 class OpeningApp(App[Choice]):
     """Offers runs and folders. folder: where the picker begins. clock: seconds since the epoch."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "app.focus_next", "Runs/folders"),
-        Binding("g", "begin", "Start the run"),
-        Binding("backspace,left", "up", "Folder above", key_display="Left"),
-        Binding("q,escape", "detach", "Leave"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(OPENING_KEYS)
     TITLE = "barfield"
     ENABLE_COMMAND_PALETTE = False
     CSS = (
@@ -88,12 +92,12 @@ class OpeningApp(App[Choice]):
         with Container(id="body"):
             with Vertical(id="known", classes="part"):
                 yield Line(id="runs-title", classes="title")
-                yield OptionList(id="runs")
+                yield Entries(id="runs")
             with Vertical(id="new", classes="part"):
                 yield Line(id="folder", classes="title")
                 yield Quiet(id="found")
-                yield OptionList(id="folders")
-        yield Footer(show_command_palette=False)
+                yield Entries(id="folders")
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """List what there is; how each run stands is asked in a thread."""
@@ -131,6 +135,10 @@ class OpeningApp(App[Choice]):
         else:
             words = self._found.problem or "Still looking into the folder."
             show_notice(self, words)
+
+    def action_help(self) -> None:
+        """Every key and what it does."""
+        self.push_screen(OpeningHelp())
 
     def action_detach(self) -> None:
         """Neither."""
