@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from pipeline.engine.runtime import EngineFile
 from tests.browser.conftest import NewTab
 from tests.browser.tab import Tab
 
 SMALL = {"width": 480, "height": 320}
+WITH_PANEL = {"width": 720, "height": 320}
 
 
 def drag(tab: Tab) -> None:
@@ -48,3 +51,42 @@ def test_a_view_is_coarse_while_it_moves_and_refines_when_it_rests(
     tab.page.keyboard.press("r")
     tab.until(lambda stats: not stats["rendering"])
     assert "render" not in tab.options()
+
+
+def shown_depths(tab: Tab) -> list[float]:
+    """The nearest and the farthest depth that the legend tells."""
+    legend = tab.page.locator(".legend", has_text="near")
+    legend.wait_for(state="visible")
+    return [float(number) for number in re.findall(r"[\d.]+", legend.inner_text())]
+
+
+def test_depths_are_shown_in_the_place_of_colours(desk: EngineFile, new_tab: NewTab) -> None:
+    tab = new_tab(viewport=WITH_PANEL).open(desk)
+    tab.settled()
+    tab.page.keyboard.press("r")
+    tab.until(lambda stats: stats["render"] and stats["render"]["final"])
+    colours, frames = tab.settled(), len(tab.frames)
+    tab.page.keyboard.press("9")
+    tab.until_other_than(colours)
+    assert len(tab.frames) == frames  # they had come with the colours
+    near, far = shown_depths(tab)
+    assert 0 < near < far
+    assert tab.options()["layers"] == "depth" and tab.options()["render"] == "1"
+    depths = tab.settled()
+    tab.reload()
+    tab.until(lambda stats: stats.get("render") and stats["render"]["final"])
+    tab.wait_for(lambda: tab.settled().hash == depths.hash)
+    assert shown_depths(tab) == [near, far]
+    tab.page.keyboard.press("r")
+    tab.until(lambda stats: not stats["rendering"] and not stats["layers"]["depth"])
+    assert tab.page.locator(".legend", has_text="near").is_hidden()
+    assert "layers" not in tab.options() and "render" not in tab.options()
+
+
+def test_to_ask_for_depths_is_to_ask_for_a_view(desk: EngineFile, new_tab: NewTab) -> None:
+    tab = new_tab(viewport=WITH_PANEL).open(desk)
+    tab.settled()
+    tab.page.get_by_text("With the points, by depth").click()  # only then depths come anyway
+    tab.page.keyboard.press("9")
+    near, far = shown_depths(tab)
+    assert 0 < near < far and tab.stats()["rendering"]

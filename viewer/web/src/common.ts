@@ -4,6 +4,8 @@
 import "./address";
 import "./api";
 import "./bundle";
+import "./colours";
+import "./depths";
 import "./dom";
 import "./format";
 import "./pictures";

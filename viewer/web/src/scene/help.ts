@@ -12,7 +12,7 @@ const KEYS: [string, string][] = [
   ["F", "fly: dragging turns the head"],
   ["Home", "whole scene"],
   ["R", "render here"],
-  ["1 … 8", "layers, in their order"],
+  ["1 … 9", "layers, in their order"],
   ["[ and ]", "smaller, larger points"],
   ["M", "measure two points"],
   ["C", "clip box"],

@@ -16,6 +16,8 @@ import {
   Vector2,
   Vector3,
 } from "three";
+import { VIRIDIS } from "../colours";
+import { type DepthRange, halfDepthRange } from "../depths";
 import type { Pose, ViewRequest } from "../messages";
 import { Signal } from "../signal";
 import { type Frame, Frames } from "./frames";
@@ -37,12 +39,17 @@ out vec4 colour;
 uniform sampler2D picture;
 uniform sampler2D depths;
 uniform bool hasDepth;
+uniform bool among; // stand where the depths say
+uniform bool shaded; // show the depths
+uniform vec2 inverse; // of the farthest and of the nearest depth
 uniform float opacity;
 uniform vec2 tangent; // of half the field of view now
 uniform vec2 rendered; // and when it was rendered
 uniform mat3 turn; // from the axes of now to those of the picture
 uniform vec3 shift; // place of the picture's camera, in the axes of now
 uniform mat4 projection;
+${VIRIDIS}
+
 void main() {
   vec3 ray = turn * vec3(screen * tangent, -1.0);
   if (ray.z >= 0.0) discard;
@@ -50,14 +57,16 @@ void main() {
   if (abs(at.x) > 1.0 || abs(at.y) > 1.0) discard;
   vec2 uv = vec2(0.5 + 0.5 * at.x, 0.5 - 0.5 * at.y);
   colour = vec4(texture(picture, uv).rgb, opacity);
+  float depth = hasDepth ? texture(depths, uv).r : 0.0;
+  if (shaded) {
+    float share = (1.0 / depth - inverse.x) / max(inverse.y - inverse.x, 1e-9);
+    colour.rgb = depth > 0.0 ? viridis(share) : vec3(0.0);
+  }
   gl_FragDepth = 0.9999999;
-  if (hasDepth) {
-    float depth = texture(depths, uv).r;
-    if (depth > 0.0) {
-      vec3 place = transpose(turn) * (ray / -ray.z * depth * 1.004) + shift;
-      vec4 clip = projection * vec4(place, 1.0);
-      if (clip.w > 0.0) gl_FragDepth = clamp(0.5 + 0.5 * clip.z / clip.w, 0.0, 0.9999999);
-    }
+  if (among && depth > 0.0) {
+    vec3 place = transpose(turn) * (ray / -ray.z * depth * 1.004) + shift;
+    vec4 clip = projection * vec4(place, 1.0);
+    if (clip.w > 0.0) gl_FragDepth = clamp(0.5 + 0.5 * clip.z / clip.w, 0.0, 0.9999999);
   }
 }`;
 
@@ -70,9 +79,12 @@ export class NovelView {
   readonly mesh: Mesh<PlaneGeometry, RawShaderMaterial>;
   readonly changed = new Signal<Frame | null>();
   on = false;
-  composite = true;
   frame: Frame | null = null;
+  /** Of the depths that are shown; null while none are. */
+  range: DepthRange | null = null;
   shownAt = 0;
+  private composite = true;
+  private depthShown = false;
   private asked = 0;
   private timer = 0;
   private perPixel = Infinity; // seconds of rendering
@@ -90,6 +102,9 @@ export class NovelView {
       picture: { value: this.picture as Texture },
       depths: { value: null as DataTexture | null },
       hasDepth: { value: false },
+      among: { value: true },
+      shaded: { value: false },
+      inverse: { value: new Vector2() },
       opacity: { value: 1 },
       tangent: { value: new Vector2() },
       rendered: { value: new Vector2(1, 1) },
@@ -128,7 +143,7 @@ export class NovelView {
       this.frames.close();
       this.waiting = [];
       this.mesh.visible = false;
-      this.frame = null;
+      this.frame = this.range = null;
       this.changed.emit(null);
       this.view.invalidate();
     }
@@ -145,9 +160,22 @@ export class NovelView {
 
   setComposite(on: boolean): void {
     this.composite = on;
-    this.uniforms.hasDepth.value = on && this.depths !== null;
-    if (this.on) this.refine();
+    this.uniforms.among.value = on;
+    this.askForDepths(on);
     this.view.invalidate();
+  }
+
+  /** Show how far away things are in the place of their colours. */
+  setDepth(on: boolean): void {
+    this.depthShown = on;
+    this.shade();
+    this.askForDepths(on);
+    this.changed.emit(this.frame);
+    this.view.invalidate();
+  }
+
+  private askForDepths(wanted: boolean): void {
+    if (this.on && wanted && !this.frame?.depth) this.refine();
   }
 
   /** The training has gone on: look again. */
@@ -182,7 +210,7 @@ export class NovelView {
       height: side(canvas.clientHeight),
       cam_from_world: this.view.camFromWorld(),
       fov_y_deg: camera.fov,
-      depth: this.composite,
+      depth: this.composite || this.depthShown,
       ...how,
     });
   }
@@ -210,10 +238,18 @@ export class NovelView {
       }
       this.depths.needsUpdate = true;
     }
-    this.uniforms.hasDepth.value = this.composite && frame.depth !== null;
+    this.uniforms.hasDepth.value = frame.depth !== null;
+    this.shade();
     this.mesh.visible = true;
     this.changed.emit(frame);
     this.view.invalidate();
+  }
+
+  private shade(): void {
+    const depths = this.depthShown ? this.frame?.depth : null;
+    this.range = depths ? halfDepthRange(depths) : null;
+    this.uniforms.shaded.value = this.range !== null;
+    if (this.range) this.uniforms.inverse.value.set(1 / this.range.far, 1 / this.range.near);
   }
 
   private acknowledge(): void {

@@ -20,7 +20,7 @@ import { View } from "./view";
 import { World } from "./world";
 
 const CLICK_PX = 4;
-const LAYERS: LayerName[] = ["points", "strays", "cameras", "thumbnails", "mesh", "grid", "axes", "live"];
+const LAYERS: LayerName[] = ["points", "strays", "cameras", "thumbnails", "mesh", "grid", "axes", "live", "depth"];
 
 export function scenePage(run: Run): Page {
   const view = new View();

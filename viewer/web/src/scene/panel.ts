@@ -27,7 +27,7 @@ export interface Parts {
   run: Run;
 }
 
-export type LayerName = "points" | "strays" | "cameras" | "thumbnails" | "mesh" | "grid" | "axes" | "live";
+export type LayerName = "points" | "strays" | "cameras" | "thumbnails" | "mesh" | "grid" | "axes" | "live" | "depth";
 
 const COLOURINGS: [Colouring, string][] = [
   ["photo", "photographs"],
@@ -53,6 +53,7 @@ export class Panel {
   private readonly opacity;
   private readonly composite: Switch;
   private readonly legend = h("div", { class: "legend", hidden: true });
+  private readonly depthLegend = h("div", { class: "legend reversed", hidden: true });
 
   constructor(private readonly parts: Parts) {
     const { view, world, novel, fly, measure, path, run } = parts;
@@ -80,6 +81,10 @@ export class Panel {
         world.guides.axes.visible = on;
       },
       live: (on) => world.setLive(on),
+      depth: (on) => {
+        novel.setDepth(on);
+        if (on) this.switchRender(true); // no other picture has depths
+      },
     };
     const layer = (name: LayerName, label: string, on: boolean, title = "") =>
       toggle(label, on, (value) => this.switch(name, value), title);
@@ -92,6 +97,7 @@ export class Panel {
       grid: layer("grid", "Grid", true),
       axes: layer("axes", "Axes", false),
       live: layer("live", "Live", true, "Show the scene while it is being found"),
+      depth: layer("depth", "Depth", false, "Novel views show how far away things are"),
     };
     const colouring = choice("Colour", COLOURINGS, "photo", (by) => this.colour(by));
     this.colouring = colouring.input;
@@ -120,7 +126,7 @@ export class Panel {
     rest.append(
       section("Layers", true, h("div", { class: "switches" }, ...Object.values(this.layers).map((one) => one.element))),
       section("Points", true, this.choices, colouring.element, this.legend, size.element, clip.element, world.clip.element),
-      section("Novel view", true, this.render.element, this.composite.element, this.opacity.element, this.renderNote),
+      section("Novel view", true, this.render.element, this.depthLegend, this.composite.element, this.opacity.element, this.renderNote),
       section("View", false, this.measuring.element, this.flying.element, fov.element, frusta.element,
         h("div", { class: "row" },
           button("Whole scene", () => { view.touched = false; world.goHome(true); }, { title: "Home" }),
@@ -130,6 +136,7 @@ export class Panel {
     );
     view.moved.on(() => fov.set(view.camera.fov)); // a camera path has lenses of its own
     world.changed.on(() => this.refresh());
+    novel.changed.on(() => this.showDepths());
     this.refresh();
   }
 
@@ -165,6 +172,7 @@ export class Panel {
     this.render.set(on);
     this.parts.novel.set(on);
     keep({ render: on ? "1" : null });
+    if (!on && this.layers.depth.input.checked) this.switch("depth", false);
   }
 
   async screenshot(): Promise<void> {
@@ -180,9 +188,12 @@ export class Panel {
       track: () => ["2 photographs", `${world.look.uniforms.tracks.value[1]}`],
       height: () => ["low", "high"],
     };
-    const found = ends[by]?.();
-    this.legend.hidden = !found;
-    if (found) fill(this.legend, h("span", {}, found[0]), h("i"), h("span", {}, found[1]));
+    fillLegend(this.legend, ends[by]?.());
+  }
+
+  private showDepths(): void {
+    const { range } = this.parts.novel;
+    fillLegend(this.depthLegend, range ? [`near ${number(range.near)}`, `${number(range.far)} far`] : undefined);
   }
 
   private refresh(): void {
@@ -206,6 +217,7 @@ export class Panel {
     const without = !canRender(field);
     this.render.input.disabled = without;
     this.composite.input.disabled = without;
+    this.layers.depth.input.disabled = without;
     this.opacity.input.disabled = without;
     setText(
       this.renderNote,
@@ -232,6 +244,12 @@ export class Panel {
     fill(this.choices, ...choices);
     this.showLegend(this.colouring.value as Colouring); // a range is known with the details
   }
+}
+
+/** What the two ends of the colours mean; hidden without. */
+function fillLegend(legend: HTMLElement, ends: [string, string] | undefined): void {
+  legend.hidden = !ends;
+  if (ends) fill(legend, h("span", {}, ends[0]), h("i"), h("span", {}, ends[1]));
 }
 
 function pathEditor(path: CameraPath): HTMLElement {

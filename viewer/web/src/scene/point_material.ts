@@ -1,6 +1,7 @@
 // How points are drawn. Colours go to the screen as they come, in sRGB, so nothing is made paler.
 
 import { Matrix4, ShaderMaterial, Vector3 } from "three";
+import { VIRIDIS } from "../colours";
 
 export type Colouring = "photo" | "error" | "track" | "height" | "plain";
 const MODES: Colouring[] = ["photo", "error", "track", "height", "plain"];
@@ -25,19 +26,7 @@ uniform bool clipping;
 uniform mat4 clip;
 out vec3 shade;
 out float wide;
-
-// Matt Zucker's polynomial of matplotlib's viridis (public domain).
-vec3 viridis(float t) {
-  const vec3 c0 = vec3(0.2777, 0.0054, 0.3341);
-  const vec3 c1 = vec3(0.1051, 1.4046, 1.3846);
-  const vec3 c2 = vec3(-0.3309, 0.2148, 0.0951);
-  const vec3 c3 = vec3(-4.6342, -5.7991, -19.3324);
-  const vec3 c4 = vec3(6.2283, 14.1799, 56.6906);
-  const vec3 c5 = vec3(4.7764, -13.7451, -65.3530);
-  const vec3 c6 = vec3(-5.4355, 4.6459, 26.3124);
-  t = clamp(t, 0.0, 1.0);
-  return c0 + t * (c1 + t * (c2 + t * (c3 + t * (c4 + t * (c5 + t * c6)))));
-}
+${VIRIDIS}
 
 void main() {
   vec4 world = modelMatrix * vec4(position, 1.0);
