@@ -17,7 +17,6 @@ from tests.dashboard.pilot import (
     SIZES,
     ThisPilot,
     drive,
-    key_event,
     press,
     settle,
     shown,
@@ -132,18 +131,6 @@ def test_a_value_is_checked_as_it_is_typed_and_applied(
             await press(pilot, "escape", "escape")
             assert isinstance(pilot.app.screen, RunScreen)
             assert [mark.step for mark in pilot.app.model.marks_of("mapping")] == [7]  # type: ignore[attr-defined]
-
-    drive(scenario())
-
-
-def test_keys_that_come_all_at_once_are_all_heard(run: ConfiguredRun) -> None:
-    async def scenario() -> None:
-        async with shown(app_of(run)) as pilot:
-            await press(pilot, "p")
-            for key in ("down", "down", "enter", "3", "enter"):
-                pilot.app.post_message(key_event(key))
-            await settle(pilot)
-            assert screen_of(pilot).drafts.values == {ERROR: 3.0}
 
     drive(scenario())
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import numpy as np
 import pytest
@@ -93,29 +92,6 @@ def test_one_key_tells_why_a_photograph_is_not_registered(
             assert "00004.jpg" in first_row(pilot) and "broken.jpg" in text.splitlines()[3]
             assert "0.25" in text.splitlines()[4] and "50" in text.splitlines()[4]
             assert max(map(len, text.splitlines())) <= size[0]
-
-    drive(scenario())
-
-
-def test_keys_that_come_before_the_table_are_not_lost(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    goes_on = Event()
-
-    def slow(*asked: Any) -> Photographs:
-        goes_on.wait(30.0)
-        return read_photographs(*asked)
-
-    monkeypatch.setattr("pipeline.photograph_facts.read_photographs", slow)
-
-    async def scenario() -> None:
-        async with shown(app_of(mapped_run(root))) as pilot:
-            await type_keys(pilot, "i", "o", "j", "j", "enter")
-            await until_shown(pilot, "looking at what there is")
-            goes_on.set()
-            await until_shown(pilot, "do not")
-            assert screen_of(pilot).has_class("-page")
-            assert "00002.jpg" in text_of(pilot).splitlines()[1]
 
     drive(scenario())
 

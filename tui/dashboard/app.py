@@ -27,6 +27,7 @@ from pipeline.engine.messages import Answer
 from pipeline.events import ENDED
 from tui.dashboard.collector import IdleCollector
 from tui.dashboard.dialogs import Confirm, TooSmall, fit
+from tui.dashboard.early_keys import EarlyKeys
 from tui.dashboard.keys import APP_KEYS, SCREEN_KEYS, Key, bindings, steers
 from tui.dashboard.link import Source
 from tui.dashboard.look import AsciiFilter, Look, environment_look, safe
@@ -114,10 +115,35 @@ class DashboardApp(App[Outcome]):
             return  # not in the main thread: whoever started us hears the signals
 
     async def on_event(self, event: events.Event) -> None:
-        """Note that somebody types."""
+        """Note that somebody types, and let early keys wait for the screen on top."""
         if self._collector is not None and isinstance(event, events.InputEvent):
             self._collector.typed()
-        await super().on_event(event)
+        if not self._waits(event):
+            await super().on_event(event)
+
+    async def on_early_keys_next(self, message: EarlyKeys.Next) -> None:
+        """Let a key act that had to wait; in a dialog that one has opened, all that follow."""
+        early = message.early
+        if message.target is not None:
+            message.target.post_message(EarlyKeys.Next(early))
+            return
+        while (key := early.take()) is not None:
+            target = self.focused or self.screen
+            is_own = self._early_keys() is early
+            await super().on_event(key)
+            if is_own:
+                target.post_message(EarlyKeys.Next(early, target))
+                return
+
+    def _early_keys(self) -> EarlyKeys | None:
+        top = self.screen_stack[-1:]
+        return top[0].early if top and isinstance(top[0], DashboardScreen) else None
+
+    def _waits(self, event: events.Event) -> bool:
+        if not isinstance(event, events.Key) or event.is_forwarded:
+            return False
+        early = self._early_keys()
+        return early is not None and early.keeps(event)
 
     def on_unmount(self) -> None:
         """Let the link go."""

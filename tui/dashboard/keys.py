@@ -19,7 +19,7 @@ class Key:
     keys: as Textual names them, with commas between. action: of the app, the screen or its list.
     label: for the footer and for hints. help: a sentence. footer: whether the footer has room for
     it. steers: it changes the run, so it is off with --readonly. moves: it only moves a mark, which
-    nobody looks up by its name.
+    nobody looks up by its name. opens_field: what comes after it is typed into a field.
     """
 
     keys: str
@@ -30,6 +30,7 @@ class Key:
     footer: bool = False
     steers: bool = False
     moves: bool = False
+    opens_field: bool = False
 
     @property
     def shown(self) -> str:
@@ -126,17 +127,17 @@ OPEN_KEY = Key("enter", "open", "Open", "See all that is known of the marked one
 
 PARAMETER_KEYS: tuple[Key, ...] = (
     Key("enter,e", "edit", "Edit", "Type a value for the parameter.", "Steer", footer=True,
-        steers=True),
+        steers=True, opens_field=True),
     Key("left", "step(-1)", "Choice", "The choice before.", "Steer", steers=True),
     Key("right", "step(1)", "Choice", "The next choice.", "Steer", steers=True),
     Key("a", "apply", "Apply", "Apply what was changed.", "Steer", footer=True, steers=True),
     Key("z", "undo", "Undo", "Drop the last draft, or take the last change back.", "Steer",
         footer=True, steers=True),
     Key("b", "default", "Default", "Back to the default.", "Steer", steers=True),
-    Key("slash", "search", "Search", "Look for parameters.", footer=True),
+    Key("slash", "search", "Search", "Look for parameters.", footer=True, opens_field=True),
     Key("v", "filter", "View", "All, only live ones, only those that differ from the default."),
     Key("h", "history", "History", "Who changed what, and when.", footer=True),
-    Key("w", "save", "Save", "Save as a TOML file for --config.", footer=True),
+    Key("w", "save", "Save", "Save as a TOML file for --config.", footer=True, opens_field=True),
 )  # fmt: skip
 SECTION_KEYS: tuple[Key, ...] = (
     Key("tab", "section(1)", "Next stage", "The parameters of the next stage.", moves=True),
@@ -148,7 +149,7 @@ SECTION_KEYS: tuple[Key, ...] = (
 LEAVE = Binding("escape", "leave", "Back", show=False)
 # The table of photographs, and the page of one.
 TABLE_KEYS: tuple[Key, ...] = (
-    Key("slash", "filter", "Filter", "Type words of the name or of the verdict."),
+    Key("slash", "filter", "Filter", "Type words of the name or of the verdict.", opens_field=True),
     Key("n", "only_missing", "Missing", "Only photographs that are not registered; again: all."),
     Key("o", "order(1)", "Order", "Order by the next column."),
     Key("O", "order(0)", "Turn round", "Turn the order round."),
@@ -164,7 +165,7 @@ LOG_KEYS: tuple[Key, ...] = (
     Key("e", "level", "Level", "All, warnings and errors, errors alone."),
     Key("g", "stage(1)", "Stage", "One stage after the other, then all."),
     Key("G", "stage(-1)", "Stage", "The stage before."),
-    Key("slash", "search", "Search", "Type words to look for."),
+    Key("slash", "search", "Search", "Type words to look for.", opens_field=True),
     Key("n", "next(1)", "Next", "The next line with the words."),
     Key("N", "next(-1)", "Before", "The line before with the words."),
 )

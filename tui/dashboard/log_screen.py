@@ -59,6 +59,7 @@ class LogScreen(DashboardScreen):
     """Lines with level and stage. It follows what comes until the user moves up."""
 
     NAME: ClassVar[str] = "log"
+    READS: ClassVar[bool] = True
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(LOG_KEYS), LEAVE]
     CSS = """
     LogScreen #line { height: 2; }
@@ -197,6 +198,7 @@ class LogScreen(DashboardScreen):
         self._dropped = self._lines.dropped
         self._show_head()
         self._show_line()
+        self.has_read()
 
     def _show_head(self) -> None:
         lines = self._lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -49,7 +48,6 @@ class LongList(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._count = 0
         self._cursor = 0
-        self._early: list[Callable[[], None]] | None = []  # None: there were lines, or are
 
     def line(self, number: int, width: int) -> Text:
         """A line, for so many cells."""
@@ -89,9 +87,6 @@ class LongList(ScrollView, can_focus=True):
         self.virtual_size = Size(self.size.width, count + self.HEADER)
         self._scroll_to_cursor()
         self.refresh()
-        early, self._early = self._early or (), None
-        for act in early:
-            act()
 
     def render_line(self, y: int) -> Strip:
         """A line of the screen."""
@@ -137,29 +132,18 @@ class LongList(ScrollView, can_focus=True):
 
     def action_move(self, by: int) -> None:
         """Up or down by lines."""
-        self._once_read(lambda: self._go(self._cursor + by))
+        self._go(self._cursor + by)
 
     def action_page(self, by: int) -> None:
         """Up or down by pages."""
-        self._once_read(lambda: self._go(self._cursor + by * max(1, self.rows - 1)))
+        self._go(self._cursor + by * max(1, self.rows - 1))
 
     def action_go(self, number: int) -> None:
         """To a line; -1: the last one."""
-        self._once_read(lambda: self._go(number if number >= 0 else self._count - 1))
+        self._go(number if number >= 0 else self._count - 1)
 
     def action_open(self) -> None:
         """Open the marked line."""
-        self._once_read(self._open)
-
-    def _once_read(self, act: Callable[[], None]) -> None:
-        """Do something now, or as soon as the lines are there: some are read from the disk, and
-        whoever knows the keys does not wait for that."""
-        if self._early is None:
-            act()
-        else:
-            self._early.append(act)
-
-    def _open(self) -> None:
         if self._count:
             self.post_message(self.Opened(self._cursor))
 

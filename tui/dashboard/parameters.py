@@ -52,6 +52,7 @@ class ParametersScreen(ChangingScreen):
     """Every parameter, by stage."""
 
     NAME: ClassVar[str] = "parameters"
+    READS: ClassVar[bool] = True
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(PARAMETER_KEYS, priority=True),
         *bindings(_own_keys()),

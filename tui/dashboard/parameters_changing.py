@@ -139,6 +139,7 @@ class ChangingScreen(DashboardScreen):
         self._busy = False
         self.drafts.take(known)
         self.show_now()
+        self.has_read()
 
     def _set(self, changes: Mapping[str, JsonValue], revision: int | None = None) -> None:
         """Ask the engine for changes, in a thread. revision: as it was when the user agreed that

@@ -47,6 +47,7 @@ class PhotographsScreen(DashboardScreen):
     own where there is room."""
 
     NAME: ClassVar[str] = "photographs"
+    READS: ClassVar[bool] = True
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(PHOTOGRAPH_KEYS),
         LEAVE,
@@ -208,6 +209,7 @@ class PhotographsScreen(DashboardScreen):
         self._table.set_rows(rows, self._blurry)
         self._show_head()
         self._show_why()
+        self.has_read()
 
     def _open_marked(self) -> None:
         """Read the page of the marked photograph, if it is not the one that is shown."""

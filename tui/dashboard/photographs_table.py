@@ -91,7 +91,6 @@ class PhotographTable(LongList):
         super().__init__(id=id)
         self._look = look
         self._rows = Rows()
-        self._is_read = False
         self._shown: list[int] = []
         self._blurry: Collection[str] = frozenset()
         self._words: list[str] = []
@@ -102,7 +101,6 @@ class PhotographTable(LongList):
     def set_rows(self, rows: Rows, blurry: Collection[str]) -> None:
         """Show these; the marked photograph stays marked. blurry: names of the blurry ones."""
         marked = self.marked
-        self._is_read = True
         self._blurry = frozenset(blurry)
         self._rows = rows
         self._models = len({fact.model for fact in rows.facts if fact.model is not None})
@@ -180,8 +178,6 @@ class PhotographTable(LongList):
         return name, max(0, left - name)
 
     def _arrange(self, marked: int | None) -> None:
-        if not self._is_read:
-            return
         texts = enumerate(self._rows.texts)
         chosen = [i for i, text in texts if all(word in text for word in self._words)]
         keys = {i: self._key(i) for i in chosen}

@@ -14,7 +14,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from tui.dashboard.early_keys import EarlyKeys
 from tui.dashboard.key_line import KeyLine
+from tui.dashboard.keys import SCREEN_KEYS
 from tui.dashboard.model import Model
 
 if TYPE_CHECKING:
@@ -50,11 +52,17 @@ class DashboardScreen(Screen[None]):
     """A screen of a run. It draws itself from the model in `show`, and asks for changes through the
     app's `give` alone.
 
-    NAME: that of its line in `SCREENS`.
+    NAME: that of its line in `SCREENS`. READS: it calls `has_read` when it has first read what its
+    keys are about; they wait for that.
     """
 
     NAME: ClassVar[str] = ""
+    READS: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back", show=True)]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.early = EarlyKeys(SCREEN_KEYS[self.NAME] if self.READS else ())
 
     @property
     def dashboard(self) -> DashboardApp:
@@ -91,6 +99,12 @@ class DashboardScreen(Screen[None]):
         # While the app ends, its timers may come when the widgets are gone already.
         if self.is_mounted and self.is_running and self.children:
             self.show(self.dashboard.model)
+
+    def has_read(self) -> None:
+        """Let the keys act that came before; not on what lies above this screen by now."""
+        if self.early.is_reading:
+            self.early.end(dropping=not self.is_current)
+            self.app.post_message(EarlyKeys.Next(self.early))
 
     def action_leave(self) -> None:
         """Back to the run."""
