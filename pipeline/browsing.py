@@ -23,6 +23,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from pipeline.depth_index import STAGE as DEPTH
+from pipeline.depth_index import depth_container, depth_file
 from pipeline.errors import PipelineError
 from pipeline.formats.bundle import Buffer, pack, unpack
 from pipeline.hashing import content_key
@@ -163,6 +165,12 @@ class Browser:
         except OSError:
             pass  # the disk with the photographs may be away
         return self.thumbnail(number)
+
+    @_in_words
+    def depth(self, number: int) -> bytes:
+        """The depth map of a photograph, as a container."""
+        path = depth_file(self._products(DEPTH), str(self._photograph(number)["name"]))
+        return depth_container(self._inside(path))
 
     @_in_words
     def keypoints(self, number: int, seen: bytes | None = None) -> bytes:

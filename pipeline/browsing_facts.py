@@ -16,11 +16,13 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.depth_index import depth_version, has_depth
 from pipeline.formats.bundle import Buffer, pack
+from pipeline.manifest import StageEntry
 from pipeline.photograph_facts import PhotographFacts, Photographs, read_photographs
 from pipeline.plain_pairs import PAIR_KINDS
 from pipeline.run_directory import read_manifest
@@ -40,12 +42,16 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def facts_of(root: Path, finished: Any) -> bytes:
-    """The container. finished: names of the stages whose products count."""
+def facts_of(root: Path, finished: Mapping[str, StageEntry]) -> bytes:
+    """The container. finished: the stages whose products count."""
     found = read_photographs(root, finished)
+    depths = depth_version(finished)
     numbers = {photograph.name: i for i, photograph in enumerate(found.facts)}
     photographs = {
-        "photographs": [_photograph(i, photograph) for i, photograph in enumerate(found.facts)],
+        "photographs": [
+            {**_photograph(i, one), "depth": depths if has_depth(root, one.name) else None}
+            for i, one in enumerate(found.facts)
+        ],
         "gaps": list(found.gaps)
         + ["mapping: the models are too large to look at"] * found.skipped_model,
     }

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from pipeline.browsing import Browser, NotThere, NotYet
+from pipeline.depth_index import depth_file, has_depth
 from pipeline.errors import PipelineError
 from pipeline.formats.bundle import unpack
 from pipeline.item_store import DiskStore
+from pipeline.manifest import Ingredients, StageEntry
 from pipeline.photograph_facts import read_photographs
 from pipeline.plain_pairs import PAIR_KINDS
 from pipeline.products import PairKind
@@ -29,6 +31,7 @@ from tests.viewer.run_to_browse import (
     STAGES,
     F,
     finish,
+    give_depth,
     write_run_to_browse,
 )
 
@@ -122,6 +125,51 @@ def test_matches_before_and_after_verification(root: Path) -> None:
             browser.matches(*pair)
 
 
+def test_depth_maps_are_passed_on_as_they_were_stored(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    write_run_to_browse(root)
+    browser = Browser(root)
+    with pytest.raises(NotYet):
+        browser.depth(0)
+    depth = give_depth(root)
+    header, parts = unpack(browser.depth(0))
+    assert header["kind"] == "depth"
+    assert np.array_equal(array(parts["depth"], "<f4", 2, 3), depth)
+    for number in (1, PHOTOGRAPHS):
+        with pytest.raises(NotThere):
+            browser.depth(number)
+    path = depth_file(root, "00000.jpg")
+    for damaged in (path.read_bytes()[:-1], b"3&2&3&" + bytes(24), b"\xff", b""):
+        path.write_bytes(damaged)
+        with pytest.raises(PipelineError, match="cannot be read"):
+            browser.depth(0)
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"1&1&1&" + bytes(4))
+    path.unlink()
+    path.symlink_to(secret)
+    with pytest.raises(NotThere):
+        browser.depth(0)
+
+
+def test_facts_tell_whose_depth_is_known_and_when_it_may_be_another(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    write_run_to_browse(root)
+
+    def told() -> list[str | None]:
+        facts = json.loads(gzip.decompress(asyncio.run(Browser(root).facts()).photographs))
+        return [photograph["depth"] for photograph in facts["photographs"]]
+
+    assert told() == [None] * (PHOTOGRAPHS + 1)
+    give_depth(root)
+    first, *others = told()
+    assert first and set(others) == {None}
+    assert not has_depth(root, 250 * "a")
+    with RunDirectory(root, "0.1.0") as directory:
+        made = Ingredients("depth", 1, {"of": "another depth"}, {}, {})
+        directory.record(StageEntry(made, 1.0, {}))
+    assert told()[0] not in (first, None)
+
+
 def test_what_no_stage_has_made_yet_is_said(tmp_path: Path) -> None:
     root = tmp_path / "run"
     with RunDirectory(root, "0.1.0"):
@@ -129,6 +177,7 @@ def test_what_no_stage_has_made_yet_is_said(tmp_path: Path) -> None:
         for ask in (
             lambda: browser.thumbnail(0),
             lambda: browser.keypoints(0),
+            lambda: browser.depth(0),
             lambda: browser.matches(0, 1),
         ):
             with pytest.raises(NotYet, match="is not done"):

@@ -51,6 +51,7 @@ class Browse:
             "/api/photographs": self.photographs,
             r"/photographs/{i:[0-9]{1,9}}/thumbnail": self.thumbnail,
             r"/photographs/{i:[0-9]{1,9}}/picture": self.picture,
+            r"/photographs/{i:[0-9]{1,9}}/depth": self.depth,
             r"/photographs/{i:[0-9]{1,9}}/keypoints": self.keypoints,
             "/api/pairs": self.pairs,
             r"/pairs/{i:[0-9]{1,9}}/{j:[0-9]{1,9}}/matches": self.matches,
@@ -104,6 +105,15 @@ class Browse:
     async def picture(self, request: web.Request) -> web.StreamResponse:
         """The photograph itself, where browsers can show it."""
         return await self._picture(request, Browser.picture)
+
+    async def depth(self, request: web.Request) -> web.StreamResponse:
+        """The depth map of a photograph, as a container."""
+        query = read_query(request, PictureQuery)
+        number = int(request.match_info["i"])
+        answer = _container(await self._look(lambda run: run.depth(number)))
+        if query.v is not None:
+            answer.headers["Cache-Control"] = FOR_GOOD
+        return answer
 
     async def keypoints(self, request: web.Request) -> web.StreamResponse:
         """The keypoints of a photograph, as a container."""

@@ -53,6 +53,29 @@ def test_photographs_are_listed_found_and_opened(desk: EngineFile, tab: Tab) -> 
     tab.until(lambda stats: stats["page"] == "scene" and stats["selected"] >= 0)
 
 
+def test_a_depth_map_lies_beside_its_photograph(desk: EngineFile, tab: Tab) -> None:
+    tab.open(desk, "photograph/2").until(lambda stats: stats["keypoints"])
+    tab.wait_for(lambda: tab.pixels(".split canvas").variance > LEAST_VARIANCE)
+    before = tab.pixels(".split canvas")
+    tab.page.get_by_label("Depth map").check()
+    tab.until_other_than(before, ".split canvas")
+    depth = tab.until(lambda stats: stats["depth"])["depth"]
+    assert 0 < depth["near"] < depth["far"]
+    box = tab.page.locator(".split canvas").bounding_box()
+    assert box is not None
+    here = []
+    for share in (0.1, 0.2, 0.3, 0.4):  # of the height; not every place has a depth
+        tab.page.mouse.move(box["x"] + box["width"] / 4, box["y"] + share * box["height"])
+        here += re.findall(r"[\d.]+", tab.says(".side .about", "Depth here"))
+    assert here and all(depth["near"] / 2 < float(one) < 2 * depth["far"] for one in here)
+    tab.page.keyboard.press("ArrowRight")
+    tab.says("h1", "desk_004.jpg")
+    tab.until(lambda stats: stats["depth"] and stats["depth"] != depth)
+    tab.page.get_by_label("Depth map").uncheck()
+    tab.until(lambda stats: stats["depth"] is None)
+    assert "depth" not in tab.options()
+
+
 def test_pairs_lead_to_a_pair_and_its_matches(desk: EngineFile, tab: Tab) -> None:
     tab.open(desk, "pairs").until(lambda stats: stats["pairs"] == PAIRS)
     verified = re.search(r"(\d+) verified", tab.text(".summary"))

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.codecs import save_product
+from pipeline.formats.colmap_dense import DEPTH, map_path, write_map
 from pipeline.item_store import DiskStore
 from pipeline.manifest import Ingredients, StageEntry
 from pipeline.products import (
@@ -64,6 +65,14 @@ def write_run_to_browse(root: Path) -> None:
     (films / "film.mp4").write_bytes(b"mp4 of a flight")
     (root / "renders" / "orbit.mp4").write_bytes(b"mp4 of an orbit")
     (root / "renders" / "notes.txt").write_text("secret")
+
+
+def give_depth(root: Path) -> np.ndarray:
+    """Finish `depth` with a map of photograph 0 alone; the map."""
+    depth = np.arange(6, dtype=np.float32).reshape(2, 3)
+    write_map(map_path(root / "depth", DEPTH, names_of(1)[0]), depth)
+    finish(root, "depth")
+    return depth
 
 
 def write_client(folder: Path) -> None:

@@ -14,6 +14,7 @@ from pipeline.scene_index import scene_of
 from tests.viewer.run_to_browse import (
     PHOTOGRAPHS,
     finish,
+    give_depth,
     write_client,
     write_run_to_browse,
 )
@@ -233,6 +234,30 @@ def test_pictures_of_photographs(browsed: Server) -> None:
     assert kept.headers["cache-control"] == FOR_GOOD
     assert browsed.send("/photographs/0/picture?v=../x").status == 400
     assert browsed.send("/photographs/0/thumbnail?path=/etc/passwd").status == 400
+
+
+def test_depth_maps_are_containers_that_are_kept_for_good(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    write_run_to_browse(root)
+    with running(tmp_path, root=root) as server:
+        assert server.send("/photographs/0/depth").error["title"] == "Not yet"
+        depth = give_depth(root)
+        version = server.send("/api/photographs").json["photographs"][0]["depth"]
+        kept = server.send(f"/photographs/0/depth?v={version}")
+        header, parts = unpack(kept.body)
+        assert (header["kind"], bytes(parts["depth"])) == ("depth", depth.tobytes())
+        assert kept.headers["content-type"] == "application/octet-stream"
+        assert kept.headers["cache-control"] == FOR_GOOD
+        again = server.send("/photographs/0/depth")
+        assert (again.body, again.headers["cache-control"]) == (kept.body, "no-store")
+        for target in ("1/depth", "6/depth", "x/depth", "00000.jpg/depth", "0/depth/normals"):
+            assert server.send(f"/photographs/{target}").status == 404
+        assert (
+            server.send(f"/photographs/1/depth?v={version}").headers["cache-control"] == "no-store"
+        )
+        assert server.send("/photographs/0/depth?v=../x").status == 400
+        assert server.send("/photographs/0/depth?path=/etc/passwd").status == 400
+        assert server.send("/photographs/0/depth", token=None).status == 401
 
 
 def test_keypoints_and_matches_are_containers(browsed: Server) -> None:

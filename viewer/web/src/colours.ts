@@ -21,3 +21,10 @@ vec3 viridis(float t) {
   t = clamp(t, 0.0, 1.0);
   return ${TERMS.map(vec3).reduceRight((rest, term) => `${term} + t * (${rest})`)};
 }`;
+
+/** The same for canvases, from 0 to 255. */
+export function viridis(share: number): Colour {
+  const t = Math.min(1, Math.max(0, share));
+  const level = (channel: 0 | 1 | 2) => Math.round(255 * TERMS.reduceRight((rest, term) => term[channel] + t * rest, 0));
+  return [level(0), level(1), level(2)];
+}

@@ -95,6 +95,12 @@ export function button(label: string, action: () => void, props: Props = {}): HT
   return h("button", { type: "button", ...props, onclick: action }, label);
 }
 
+/** What the two ends of the colours mean; hidden without. */
+export function fillLegend(legend: HTMLElement, ends: [string, string] | undefined): void {
+  legend.hidden = !ends;
+  if (ends) fill(legend, h("span", {}, ends[0]), h("i"), h("span", {}, ends[1]));
+}
+
 /** Offers data as a file to keep. */
 export function download(name: string, blob: Blob): void {
   const url = URL.createObjectURL(blob);

@@ -256,6 +256,8 @@ export interface Photograph {
   error_px: number | null;
   focal_px: number | null;
   sharpness: number | null;
+  /** Another word whenever its depth map may be another one; null where it has none. */
+  depth: string | null;
 }
 
 export interface PhotographsAnswer {

@@ -14,3 +14,8 @@ export function thumbnailOf(index: number): string {
 export function pictureOf(index: number): string {
   return `/photographs/${index}/picture${version && `?v=${version}`}`;
 }
+
+/** version: what the facts say of the photograph's depth. */
+export function depthOf(index: number, version: string): string {
+  return `/photographs/${index}/depth?v=${version}`;
+}

@@ -10,7 +10,7 @@ import type { PairRow, Photograph } from "../messages";
 import type { Page } from "../page";
 import { pictureOf, thumbnailOf } from "../pictures";
 import { neighbours, pairs, photographs } from "./data";
-import { PictureView, type Placed, type Pointer } from "./picture_view";
+import { PictureView, type Placed, type Pointer, secondPlace } from "./picture_view";
 
 interface MatchesHeader {
   i1: number;
@@ -21,7 +21,6 @@ interface MatchesHeader {
   F: number[] | null;
 }
 
-const GAP = 0.02; // between the pictures, of their width
 const NEAR_PX = 14;
 const MOST_LINES = 350;
 
@@ -214,15 +213,11 @@ export function pairPage(): Page {
   };
 
   function place(a: Photograph, b: Photograph): void {
-    const { clientWidth: width, clientHeight: height } = view.canvas;
-    const [w1, h1, w2, h2] = [a.width ?? 1, a.height ?? 1, b.width ?? 1, b.height ?? 1];
-    const beside =
-      Math.min(width / (w1 + w2), height / Math.max(h1, h2)) * 1.1 >=
-      Math.min(width / Math.max(w1, w2), height / (h1 + h2));
-    const gap = GAP * w1;
+    const first = { width: a.width ?? 1, height: a.height ?? 1 };
+    const second = { width: b.width ?? 1, height: b.height ?? 1 };
     places = [
-      { url: pictureOf(a.index), width: w1, height: h1, x: 0, y: 0 },
-      { url: pictureOf(b.index), width: w2, height: h2, x: beside ? w1 + gap : 0, y: beside ? 0 : h1 + gap },
+      { url: pictureOf(a.index), ...first, x: 0, y: 0 },
+      { url: pictureOf(b.index), ...second, ...secondPlace(view.canvas, first, second) },
     ];
     matches = inliers = new Uint32Array(0);
     F = pointer = pinned = null;

@@ -1,15 +1,16 @@
 // One photograph: its keypoints, those that see points of the model, and whom it was matched with.
 
 import { getBundle, inWords } from "../api";
-import { go, link } from "../address";
-import { button, fill, h, setText, slider, toggle } from "../dom";
+import { go, keep, link } from "../address";
+import { button, fill, fillLegend, h, setText, slider, toggle } from "../dom";
 import { count, number } from "../format";
 import type { Photograph } from "../messages";
 import type { Page } from "../page";
 import { pictureOf, thumbnailOf } from "../pictures";
 import { neighbours, pairs, photographs } from "./data";
+import { DepthPicture } from "./depth_picture";
 import { verdict } from "./photographs";
-import { PictureView } from "./picture_view";
+import { PictureView, type Placed, secondPlace } from "./picture_view";
 
 const SEES = "#4cd0b0";
 const OTHER = "#f0b64a";
@@ -19,6 +20,8 @@ export function photographPage(): Page {
   let all: Photograph[] = [];
   let keypoints: Float32Array = new Float32Array(0);
   let sees: Uint8Array | null = null;
+  let depth: DepthPicture | null = null;
+  let places: Placed[] = []; // of the photograph, and of its depth map
   const shown = { sees: true, others: true, size: true };
 
   const view = new PictureView("Photograph: wheel and + - to come closer, drag to move, 0 to see all", (context, pixel) => {
@@ -26,6 +29,12 @@ export function photographPage(): Page {
     if (shown.sees && sees) draw(context, pixel, SEES, 0.95, (n) => sees![n] === 1);
   });
   view.dim = 0.15;
+  view.pointed.on((at) => {
+    // In both pictures the same is at the same place, but for the distortion of the lens.
+    const under = at && places.find(({ x, y, width, height }) => at.x >= x && at.y >= y && at.x < x + width && at.y < y + height);
+    const found = under && depth?.at((at.x - under.x) / under.width, (at.y - under.y) / under.height);
+    setText(depthHere, depth ? `Depth here: ${number(found)}` : "");
+  });
 
   function draw(context: CanvasRenderingContext2D, pixel: number, colour: string, alpha: number, wanted: (n: number) => boolean): void {
     context.strokeStyle = colour;
@@ -70,7 +79,14 @@ export function photographPage(): Page {
     shown.size = on;
     view.redraw();
   });
-  const step = (by: number) => all.length && go("photograph", [(index + by + all.length) % all.length]);
+  const depthSwitch = toggle("Depth map", false, (on) => {
+    keep({ depth: on ? "1" : null });
+    void showPictures();
+  }, "What the stage depth has found, without the distortion of the lens");
+  const legend = h("div", { class: "legend reversed", hidden: true });
+  const depthHere = h("p", { class: "about" });
+  const step = (by: number) =>
+    all.length && go("photograph", [(index + by + all.length) % all.length], depthSwitch.input.checked ? { depth: "1" } : {});
 
   const keys = (event: KeyboardEvent) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
@@ -88,9 +104,10 @@ export function photographPage(): Page {
           button("‹", () => step(-1), { "aria-label": "The photograph before" }),
           button("›", () => step(1), { "aria-label": "The next photograph" }), h("span", { class: "grow" }), inScene),
         title, state, facts,
-        h("h2", {}, "Drawn"), seesSwitch.element, otherSwitch.element, size.element, dim.element, note,
+        h("h2", {}, "Drawn"), seesSwitch.element, otherSwitch.element, size.element, dim.element,
+        depthSwitch.element, legend, depthHere, note,
         h("h2", {}, "Matched with"), partners)),
-    async show([which]) {
+    async show([which], options) {
       index = Number(which);
       removeEventListener("keydown", keys);
       addEventListener("keydown", keys);
@@ -106,8 +123,9 @@ export function photographPage(): Page {
         fill(facts, ...facts_of(photo));
         keypoints = new Float32Array(0);
         sees = null;
-        const { width, height } = photo;
-        view.show(width && height ? [{ url: pictureOf(index), width, height, x: 0, y: 0 }] : []);
+        depthSwitch.set(photo.depth !== null && options.has("depth"));
+        depthSwitch.input.disabled = photo.depth === null;
+        void showPictures();
         void showPartners(photo);
         await showKeypoints();
       } catch (error) {
@@ -115,8 +133,30 @@ export function photographPage(): Page {
       }
     },
     close: () => removeEventListener("keydown", keys),
-    stats: () => ({ keypoints: keypoints.length / 4, seeing: sees ? sees.reduce((sum, one) => sum + one, 0) : null }),
+    stats: () => ({ keypoints: keypoints.length / 4, seeing: sees ? sees.reduce((sum, one) => sum + one, 0) : null, depth: depth?.range ?? null }),
   };
+
+  async function showPictures(): Promise<void> {
+    const { width, height, depth: version } = all[index]!;
+    const size = { width: width ?? 0, height: height ?? 0 };
+    depth = null;
+    places = width && height ? [{ url: pictureOf(index), ...size, x: 0, y: 0 }] : [];
+    view.show(places);
+    setText(depthHere, "");
+    fillLegend(legend, undefined);
+    if (!depthSwitch.input.checked || !version || !places.length) return;
+    try {
+      const found = await DepthPicture.load(index, version);
+      if (!depthSwitch.input.checked || depth) return; // it was switched meanwhile
+      depth = found;
+      places.push({ url: found.url, ...size, ...secondPlace(view.canvas, size, size), alone: true });
+      view.show(places);
+      const { range } = found;
+      fillLegend(legend, range ? [`near ${number(range.near)}`, `${number(range.far)} far`] : undefined);
+    } catch (error) {
+      setText(depthHere, `No depth map: ${inWords(error)}`);
+    }
+  }
 
   async function showKeypoints(): Promise<void> {
     setText(note, "Loading keypoints");

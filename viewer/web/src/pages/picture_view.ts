@@ -9,6 +9,8 @@ export interface Placed {
   height: number;
   x: number;
   y: number;
+  /** Nothing is drawn on it that it would have to stay behind. */
+  alone?: boolean;
 }
 
 export interface Pointer {
@@ -16,7 +18,21 @@ export interface Pointer {
   y: number;
 }
 
+interface Size {
+  width: number;
+  height: number;
+}
+
 const CLOSEST = 24;
+const GAP = 0.02; // between two pictures, of the first one's width
+
+/** Where a second picture is to lie: beside the first or below it, so that both are large. */
+export function secondPlace({ clientWidth: width, clientHeight: height }: HTMLCanvasElement, first: Size, second: Size): Pointer {
+  const beside = Math.min(width / (first.width + second.width), height / Math.max(first.height, second.height));
+  const below = Math.min(width / Math.max(first.width, second.width), height / (first.height + second.height));
+  const gap = GAP * first.width;
+  return beside * 1.1 >= below ? { x: first.width + gap, y: 0 } : { x: 0, y: first.height + gap };
+}
 
 export class PictureView {
   readonly canvas = h("canvas", { class: "picture", tabindex: 0 });
@@ -91,7 +107,7 @@ export class PictureView {
         context.fillStyle = "#7f8a9c22";
         context.fillRect(at.x, at.y, at.width, at.height);
       }
-      if (this.dim) {
+      if (this.dim && !at.alone) {
         context.fillStyle = `rgb(8 10 13 / ${this.dim})`;
         context.fillRect(at.x, at.y, at.width, at.height);
       }

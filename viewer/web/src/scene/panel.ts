@@ -2,7 +2,7 @@
 
 import type { Vector3 } from "three";
 import { keep } from "../address";
-import { button, choice, download, fill, h, setText, slider, type Switch, toggle } from "../dom";
+import { button, choice, download, fill, fillLegend, h, setText, slider, type Switch, toggle } from "../dom";
 import { count, duration, number } from "../format";
 import { canRender } from "../messages";
 import { inWords } from "../api";
@@ -244,12 +244,6 @@ export class Panel {
     fill(this.choices, ...choices);
     this.showLegend(this.colouring.value as Colouring); // a range is known with the details
   }
-}
-
-/** What the two ends of the colours mean; hidden without. */
-function fillLegend(legend: HTMLElement, ends: [string, string] | undefined): void {
-  legend.hidden = !ends;
-  if (ends) fill(legend, h("span", {}, ends[0]), h("i"), h("span", {}, ends[1]));
 }
 
 function pathEditor(path: CameraPath): HTMLElement {
