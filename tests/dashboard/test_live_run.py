@@ -18,6 +18,7 @@ from tui.dashboard.steering import Restarter
 QUICK = Pace(between=0.05, wait=0.2, answer=2.0, search=0.05)
 SIZE = (100, 40)
 LONG = "1600"  # steps of 5 ms: mapping is still there when a busy machine gets round to the keys
+SHORT = "5"
 
 
 def app_for(root: Path, restart: Restarter | None = None) -> DashboardApp:
@@ -74,6 +75,7 @@ def test_a_killed_engine_is_told_and_started_again(
             kill(engine_of(root).identity.pid)
             await until(pilot, lambda: app.model.state == "interrupted")
             await until_shown(pilot, "The engine is gone", "interrupted")
+            monkeypatch.setenv(fake_worker.STEPS, SHORT)  # of the engine that is started now
             await press(pilot, "t")
             await until(pilot, lambda: app.model.connection.state == "live")
             await until(pilot, lambda: app.model.viewer.port is not None)
@@ -89,7 +91,7 @@ def test_a_killed_engine_is_told_and_started_again(
 def test_a_failed_stage_is_tried_again(
     host: Host, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(fake_worker.STEPS, "5")
+    monkeypatch.setenv(fake_worker.STEPS, SHORT)
     (tmp_path / "trouble").write_text("refuse 2")
     root = tmp_path / "run"
     host.begin(photographs, root)
@@ -110,7 +112,7 @@ def test_a_flood_of_events_does_not_hold_the_keys(
     host: Host, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(troubled_worker.FLOOD_S, "2")
-    monkeypatch.setenv(fake_worker.STEPS, "5")
+    monkeypatch.setenv(fake_worker.STEPS, SHORT)
     root = tmp_path / "run"
     host.begin(photographs, root)
 
