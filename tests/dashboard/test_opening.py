@@ -23,6 +23,7 @@ from tui.dashboard.keys import OPENING_KEYS, OPENING_LIST_KEYS
 from tui.dashboard.look import Look
 from tui.dashboard.opening import Choice, OpeningApp
 from tui.runs import RunStatus
+from tui.words import near
 
 FOUND = Found(36, (((960, 640), 36),), (("Acme One", 36),), estimate_s=95.0)
 UNICODE = Look()
@@ -63,7 +64,7 @@ def test_runs_of_one_name_are_told_apart_by_age_and_folder(offered: list[RunStat
         app = opening(clock_s=view.started + 180.0)
         async with app.run_test(size=(240, 40)) as pilot:
             await looked(pilot)
-            lines = [line for line in text_of(pilot).splitlines() if "garden" in line]
+            lines = [line for line in text_of(pilot).splitlines() if "running" in line]
             assert ["3 min 00 s ago" in line for line in lines] == [True, True]
             assert [s.root.parent.name in line for s, line in zip(offered, lines, strict=True)] == [
                 True,
@@ -158,6 +159,18 @@ def test_what_is_found_while_the_help_is_read_is_there_afterwards(
             await pilot.app.workers.wait_for_complete()
             await pilot.press("escape")
             await looked(pilot)
+
+    drive(scenario())
+
+
+def test_the_marked_run_is_told_with_its_whole_path(offered: list[RunStatus]) -> None:
+    async def scenario() -> None:
+        async with opening().run_test(size=(80, 24)) as pilot:
+            await looked(pilot)
+            for status, key in zip(offered, ("down", "up"), strict=True):
+                assert f" {near(status.root)}\n" in text_of(pilot)
+                await pilot.press(key)
+                await settle(pilot)
 
     drive(scenario())
 

@@ -68,7 +68,8 @@ def look_into(folder: Path) -> Found:
         return Found(problem=words)
     files = list(found.photos.values())
     if len(files) < 3:
-        return Found(len(files), problem=f"{len(files)} photographs: at least three are needed")
+        count = "1 photograph" if len(files) == 1 else f"{len(files)} photographs"
+        return Found(len(files), problem=f"{count}: at least three are needed")
     looked_at = files[:: max(1, len(files) // MOST_LOOKED_AT)][:MOST_LOOKED_AT]
     headers = list(_headers(looked_at))
     sizes = Counter(size for size, _ in headers)

@@ -93,6 +93,7 @@ class OpeningApp(App[Choice]):
             with Vertical(id="known", classes="part"):
                 yield Line(id="runs-title", classes="title")
                 yield Entries(id="runs")
+                yield Line(id="root")
             with Vertical(id="new", classes="part"):
                 yield Line(id="folder", classes="title")
                 yield Quiet(id="found")
@@ -123,6 +124,12 @@ class OpeningApp(App[Choice]):
             self.exit(Choice(run=self._runs[event.option_index]))
         else:
             self._enter(self._folders[event.option_index])
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Tell where the marked run is: its line has no room for long paths."""
+        if event.option_list.id == "runs":
+            root = safe(str(near(self._runs[event.option_index])))
+            self.query_one("#root", Line).show(Text(root, style="dim"))
 
     def action_up(self) -> None:
         """To the folder above."""
