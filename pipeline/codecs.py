@@ -207,12 +207,18 @@ def _save_reconstruction(reconstruction: Reconstruction, root: Path) -> None:
 
 def _load_reconstruction(root: Path, store: DiskStore) -> Reconstruction:
     sparse = root / "sparse"
-    verdicts = json.loads((sparse / "verdicts.json").read_bytes())
     count = sum(path.name.isdigit() for path in sparse.iterdir())
     if count and not (root / "points.ply").exists():
         raise DamagedFile("points.ply is missing")
     models = tuple(read_model(sparse / str(number)) for number in range(count))
-    return Reconstruction(models, tuple(Verdict(**verdict) for verdict in verdicts))
+    return Reconstruction(models, read_verdicts(root))
+
+
+def read_verdicts(root: Path) -> tuple[Verdict, ...]:
+    """The verdicts of the product `reconstruction`, without its models. Raises OSError, and
+    ValueError or TypeError for what is damaged."""
+    verdicts = json.loads((root / "sparse" / "verdicts.json").read_bytes())
+    return tuple(Verdict(**verdict) for verdict in verdicts)
 
 
 def _save_radiance(field: RadianceField | NoField, root: Path) -> None:

@@ -329,12 +329,17 @@ class SparseModel:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one photograph: in which model it stands, or why it stands in none."""
+    """What became of one photograph: in which model it stands, or why it stands in none.
+
+    place: among the photographs of its model in the order in which they were registered, from 0
+    on; None where there was no such order, or none is known.
+    """
 
     image: str
     registered: bool
     reason: str
     model: int | None = None
+    place: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.codecs import CODECS, LostProduct
+from pipeline.codecs import CODECS, LostProduct, read_verdicts
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
 from pipeline.manifest import StageEntry
@@ -55,7 +55,7 @@ def products_of_every_kind(workspace: Workspace) -> dict[str, object]:
         (0, 2): TwoViewGeometry(PairKind.DEGENERATE, np.zeros((0, 2), np.uint32), reason="none"),
     }  # fmt: skip
     names = [photo.name for photo in photos]
-    verdicts = (*(Verdict(name, True, "registered", 0) for name in names[:2]),
+    verdicts = (*(Verdict(name, True, "registered", 0, n) for n, name in enumerate(names[:2])),
                 Verdict(names[2], False, "too few"))  # fmt: skip
     return {
         "photos": PhotoIndex(photos, (camera,), (RefusedPhoto("\udc80.jpg", "not UTF-8"),)),
@@ -66,6 +66,13 @@ def products_of_every_kind(workspace: Workspace) -> dict[str, object]:
         "geometries": TwoViewGeometries(geometries, (camera,)),
         "reconstruction": Reconstruction((line_model(camera, names[:2], features),), verdicts),
     }
+
+
+def test_verdicts_from_before_places_were_kept_have_none(tmp_path: Path) -> None:
+    (tmp_path / "sparse").mkdir()
+    old = '[{"image": "a.jpg", "registered": true, "reason": "registered", "model": 0}]'
+    (tmp_path / "sparse" / "verdicts.json").write_text(old)
+    assert read_verdicts(tmp_path) == (Verdict("a.jpg", True, "registered", 0, None),)
 
 
 def test_every_product_of_the_method_has_a_codec() -> None:

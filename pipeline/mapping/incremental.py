@@ -29,15 +29,16 @@ _COST_TOLERANCE = 1e-4
 class Growth:
     """What is remembered of a model between its steps, as plain data.
 
-    available: images that may join. start: which of the intrinsics to begin with. tried: initial
-    pairs. trials, reasons: per image how often registration was tried and why it last failed.
-    rules: the configured thresholds of the last step. principal_points: per camera what became of
-    it. images_at_global, points_at_global: the model's size at the last global adjustment.
-    refinement: None while the model grows.
+    available: images that may join. start: which of the intrinsics to begin with. order: the images
+    that have joined, one after the other. tried: initial pairs. trials, reasons: per image how
+    often registration was tried and why it last failed. rules: the configured thresholds of the
+    last step. principal_points: per camera what became of it. images_at_global, points_at_global:
+    the model's size at the last global adjustment. refinement: None while the model grows.
     """
 
     available: set[int]
     start: int = 0
+    order: list[int] = field(default_factory=list)
     tried: set[Pair] = field(default_factory=set)
     trials: dict[int, int] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
@@ -71,7 +72,9 @@ def _try_initial_pair(
         for pair, geometry in candidate_pairs(geometries, growth.available, wanted):
             if pair not in growth.tried:
                 growth.tried.add(pair)
-                if not _start_from(state, pair, geometry, wanted, config):
+                if _start_from(state, pair, geometry, wanted, config):
+                    growth.order.extend(pair)
+                else:
                     state.clear()
                 return True
     return False
@@ -204,6 +207,7 @@ def _register(state: MapState, i: int, config: MappingConfig, growth: Growth) ->
         state, i, obs[found.inliers], points[found.inliers], new_camera and config.refine_focal
     )
     growth.reasons.pop(i, None)
+    growth.order.append(i)
     return True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.config import MappingConfig
 from pipeline.geometry.arrays import Int64s
@@ -40,11 +40,13 @@ class Model:
 
 @dataclass
 class Notes:
-    """What the report needs of a finished model: which start it began with, and per camera what
-    became of its principal point."""
+    """What is told of a finished model: which start it began with, per camera what became of its
+    principal point, and its images in the order in which they joined; none of a model that goes on
+    from a checkpoint without that order."""
 
     start: int
     principal_points: dict[int, str]
+    order: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,8 @@ class Mapper:
         self.reasons.update(model.growth.reasons)
         self.remaining -= registered
         if len(registered) >= config.min_model_images:
-            notes = Notes(model.growth.start, model.growth.principal_points)
+            order = model.growth.order if set(model.growth.order) == registered else []
+            notes = Notes(model.growth.start, model.growth.principal_points, order)
             self.finished.append(FinishedModel(model.state.snapshot(), notes))
         else:
             few = f"joins only {len(registered) - 1} other photograph(s)"

@@ -89,6 +89,7 @@ class MapIncrementally:
             models: list[SparseModel] = []
             cameras: list[dict[str, Any]] = []
             model_of: dict[int, int] = {}
+            place_of: dict[int, int] = {}
             for finished in sorted(mapper.finished, key=lambda model: -model.registered):
                 state = mapper.unpacked(finished)
                 if not models:
@@ -102,10 +103,11 @@ class MapIncrementally:
                     _serve(mapper, control)
                     rgb[i] = colors.of_image(i)
                     model_of[i] = len(models)
+                place_of |= {i: place for place, i in enumerate(finished.notes.order)}
                 models.append(sparse_model(state, photos, keypoints_px, rgb))
                 cameras.append(_describe_cameras(state, finished.notes.principal_points))
         verdicts = tuple(
-            Verdict(photo.name, True, "registered", model_of[i])
+            Verdict(photo.name, True, "registered", model_of[i], place_of.get(i))
             if i in model_of
             else Verdict(
                 photo.name,

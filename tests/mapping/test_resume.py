@@ -69,9 +69,37 @@ def test_killed_after_every_step(
     killed = make_control("killed", due_at=lambda _: True)
     result = run_and_kill(MapIncrementally(), three_worlds, CONFIG, killed, steps)
     assert content(result) == content(expected) and sorted(killed.history) == steps
+    assert {v.place for v in result.verdicts if v.model == 0} == set(range(8))
     file = tmp_path / "one"
     for step in steps:
         assert _parts(killed.history[step], file) == _parts(whole.history[step], file), step
+
+
+def _first_refining(history: dict[int, bytes], control: ScriptedControl, file: Path) -> Checkpoint:
+    """The first checkpoint whose model is refined. file: that the control reads."""
+    for step in sorted(history):
+        file.write_bytes(history[step])
+        saved = control.load_checkpoint()
+        assert saved is not None
+        growing: Any = saved.data["growing"]
+        if growing["current"]["refinement"] is not None:
+            return saved
+    raise AssertionError("no model was refined")
+
+
+def test_a_checkpoint_from_before_the_order_was_kept_gives_no_places(
+    three_worlds: dict[str, Any], make_control: MakeControl, tmp_path: Path
+) -> None:
+    whole = make_control("whole", due_at=lambda _: True)
+    run_stage(MapIncrementally(), three_worlds, CONFIG, whole)
+    old = make_control("old")
+    saved = _first_refining(whole.history, old, tmp_path / "old")
+    growing: Any = saved.data["growing"]
+    assert len(growing["current"].pop("order")) == 8
+    old.save_checkpoint(saved, 0)
+    found, _ = run_stage(MapIncrementally(), three_worlds, CONFIG, old)
+    assert {v.place for v in found.verdicts if v.model == 0} == {None}
+    assert {v.place for v in found.verdicts if v.model == 1} == set(range(5))
 
 
 def test_the_steps_since_the_checkpoint_are_taken_again(

@@ -77,6 +77,8 @@ def test_two_scenes_in_one_folder_make_two_models(
     found: Reconstruction = made["reconstruction"]
     assert [len(model.images) for model in found.models] == [7, 5]
     assert [verdict.model for verdict in found.verdicts] == [1] * 5 + [0] * 7
+    places = [verdict.place for verdict in found.verdicts]
+    assert set(places[:5]) == set(range(5)) and set(places[5:]) == set(range(7))
     described: Any = report.data["models"]
     assert [len(model["cameras"]) for model in described] == [1, 1]
     points = found.models[0].points
@@ -93,6 +95,7 @@ def test_strangers_and_the_reason(tmp_path: Path, control: ForegroundControl) ->
     assert len(found.models) == 1 and len(found.verdicts) == 8
     assert found.verdicts[7].reason == "matches no other photograph"
     assert not found.verdicts[7].registered and found.verdicts[7].model is None
+    assert found.verdicts[7].place is None
 
 
 def test_nothing_to_map_is_no_model(tmp_path: Path, control: ForegroundControl) -> None:
@@ -122,6 +125,7 @@ def test_given_poses_are_held_and_points_triangulated(
         assert np.array_equal(image.cam_from_world.translation, given[image.name].translation)
     assert 270 <= len(model.points) <= 300 and 0.1 < model.mean_error_px < 0.6
     assert found.verdicts[6].reason == "the file of poses has none for it"
+    assert {verdict.place for verdict in found.verdicts} == {None}
 
 
 def test_given_intrinsics_may_replace_those_of_every_photograph(
