@@ -35,7 +35,8 @@ from pipeline.run_directory import MANIFEST, read_manifest
 from pipeline.scene_index import meshes_of
 
 CLOUD_FILES = frozenset(
-    ("points.bin", "details.bin", "cameras.json", "metadata.json", "hierarchy.bin", "octree.bin")
+    [f"{name}.bin" for name in ("points", "details", "steps", "hierarchy", "octree")]
+    + ["cameras.json", "metadata.json"]
 )
 FACTS_COMMAND = (sys.executable, "-P", "-m", "pipeline.browsing_facts")
 _SECONDS_FOR_FACTS = 120.0

@@ -10,11 +10,14 @@ import time
 from pathlib import Path
 
 from pipeline.atomic_files import remove_folder, replacing_folder
-from pipeline.codecs import LostProduct, load_product
+from pipeline.codecs import LostProduct, load_product, read_verdicts
 from pipeline.dense.clouds import write_cloud
 from pipeline.errors import PipelineError
 from pipeline.formats.colmap_model import read_model
+from pipeline.formats.point_stream import stream_steps
 from pipeline.item_store import DiskStore
+from pipeline.products import SparseModel
+from pipeline.registration_steps import steps_of
 from pipeline.run_directory import read_manifest
 from pipeline.scene_index import ABOUT, FOLDER, CloudSource, cloud_sources, is_ready
 
@@ -49,6 +52,8 @@ def make_cloud(root: Path, cloud: str, without_open3d: str = "") -> None:
     try:
         with replacing_folder(root / FOLDER / source.id) as folder:
             about = write_cloud(folder, model, numbers, without_open3d)
+            if about["format"] == "points":
+                about["steps"] = _write_steps(folder, model, root)
             about |= {"id": source.id, "name": source.name, "stage": source.stage}
             about["seconds"] = round(time.monotonic() - began, 3)
             text = json.dumps(about, allow_nan=False, indent=1)
@@ -66,6 +71,19 @@ def remove_old(root: Path, name: str) -> None:
     folders.sort(key=lambda path: path.stat().st_mtime_ns)
     for folder in folders[:-MOST_VERSIONS]:
         remove_folder(folder)
+
+
+def _write_steps(folder: Path, model: SparseModel, root: Path) -> int:
+    """Write when the points came, where mapping tells; in how many steps, 0 where it does not."""
+    try:
+        verdicts = read_verdicts(root)
+    except (OSError, ValueError, TypeError):
+        return 0  # a cloud without is better than none
+    steps = steps_of(model, verdicts)
+    if steps is None:
+        return 0
+    (folder / "steps.bin").write_bytes(stream_steps(steps, len(model.images)))
+    return len(model.images)
 
 
 def _source(root: Path, cloud: str) -> CloudSource | None:

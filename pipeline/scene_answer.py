@@ -22,7 +22,8 @@ class CloudView(Part):
 
     stage: whose points they are. before: points that it was made from; strays: those of them that
     the filter has marked. bounds: least and greatest corner, strays aside. note: what could not be
-    done with it, in words.
+    done with it, in words. steps: photographs that were registered one after the other while the
+    points came, of which `steps.bin` tells; 0 where nothing does.
     """
 
     id: str
@@ -37,6 +38,7 @@ class CloudView(Part):
     center: Vector
     radius: float
     note: str = ""
+    steps: int = 0
 
 
 class CamerasView(Part):

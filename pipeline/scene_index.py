@@ -185,7 +185,7 @@ def _about(folder: Path) -> dict[str, Any] | None:
 
 
 def _cloud(source: CloudSource, about: Mapping[str, Any]) -> CloudView | None:
-    names = ("format", "count", "before", "strays", "bounds", "center", "radius", "note")
+    names = ("format", "count", "before", "strays", "bounds", "center", "radius", "note", "steps")
     told = {name: about[name] for name in names if name in about}
     place = {"id": source.id, "name": source.name, "stage": source.stage}
     try:

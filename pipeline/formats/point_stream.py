@@ -1,8 +1,8 @@
 """A cloud of up to some million points for browsers, in an order that is drawn while it comes.
 
-`points.bin` has ten bytes a point, positions as 16-bit steps over a box; `details.bin` has what
-other colourings need. Both are containers (see `bundle`) with their rows in one shuffled order, so
-that every beginning is a sample of the whole.
+`points.bin` has ten bytes a point, positions as 16-bit steps over a box; `details.bin` and
+`steps.bin` have what other colourings need. All are containers (see `bundle`) with their rows in
+one shuffled order, so that every beginning is a sample of the whole.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def stream_cloud(cloud: StreamedCloud, about: dict[str, Any] | None = None) -> S
     strays = cloud.strays | ~box.holds(cloud.xyz)
     extent = extent_of(cloud.xyz[~strays])
     n = len(cloud.xyz)
-    order = np.random.default_rng(_SEED).permutation(n)
+    order = _order(n)
     step = np.maximum((box.high - box.low) / _STEPS, np.finfo(np.float64).tiny)
     records = np.empty(n, RECORD)
     records["q"] = quantised(cloud.xyz, box.low, step)[order]
@@ -153,6 +153,19 @@ def stream_cloud(cloud: StreamedCloud, about: dict[str, Any] | None = None) -> S
         "details", {"count": n, "error_max_px": most_px}, _details(cloud, order, most_px)
     )
     return Stream(points, details, extent, header["strays"])
+
+
+def stream_steps(steps: Int64s, count: int) -> bytes:
+    """`steps.bin`: of a cloud's points (N,) at which of `count` steps they came, from 0 on, as
+    shares of a byte from 1 to 255; 0 is left for what is not known."""
+    shares = 1 + np.rint(254 * steps / max(1, count - 1))
+    rows = np.clip(shares, 1, 255).astype(np.uint8)[_order(len(steps))]
+    return pack("steps", {"count": len(steps)}, [Buffer("step", "u8", rows.shape, rows.data)])
+
+
+def _order(n: int) -> Int64s:
+    """(N,) the points in the order of the rows."""
+    return np.random.default_rng(_SEED).permutation(n)
 
 
 def quantised(xyz: Float64s, origin: Float64s, step: Float64s) -> np.ndarray:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from pipeline.engine.runtime import EngineFile
+from tests.bench.cloud_runs import streamed_run, terrain
 from tests.browser.conftest import NewTab
-from tests.browser.runs import PHOTOGRAPHS
+from tests.browser.runs import PHOTOGRAPHS, viewed
 from tests.browser.tab import THUMBNAILS_MS, Tab, keep_two_places
+from tests.engine_runs import Host
 
 LEAST_VARIANCE = 20.0
 ADDRESS_MS = 800  # so long after the view came to rest, the address says where it stands
@@ -95,11 +98,13 @@ def test_each_colouring_changes_the_picture(desk: EngineFile, tab: Tab) -> None:
     tab.open(desk)
     seen = {tab.settled().hash}
     colour = tab.page.get_by_label("Colour", exact=True)
-    for by in ("error", "track", "height", "plain"):
+    for by in ("error", "track", "stage", "height", "plain"):
         colour.select_option(by)
         seen.add(tab.wait_for(lambda: tab.pixels().hash not in seen and tab.settled().hash))
         assert tab.options()["colour"] == by
-    assert len(seen) == 5
+        if by == "stage":
+            tab.says(".legend", f"late, of {PHOTOGRAPHS} photographs")
+    assert len(seen) == 6
 
 
 def test_a_link_shows_the_colouring_that_its_sender_saw(desk: EngineFile, tab: Tab) -> None:
@@ -108,10 +113,25 @@ def test_a_link_shows_the_colouring_that_its_sender_saw(desk: EngineFile, tab: T
     tab.page.get_by_label("Colour", exact=True).select_option("error")
     tab.wait_for(lambda: tab.pixels().hash != photographs)
     sent = tab.settled()
-    legend = tab.page.locator(".legend").inner_text()
+    legend = tab.page.locator(".legend").first.inner_text()
     tab.reload()
     assert tab.settled(THUMBNAILS_MS).hash == sent.hash
-    assert tab.page.locator(".legend").inner_text() == legend
+    assert tab.page.locator(".legend").first.inner_text() == legend
+
+
+def test_colours_that_a_cloud_does_not_have_are_not_offered(
+    desk_host: Host, tmp_path: Path, tab: Tab
+) -> None:
+    streamed_run(tmp_path / "run", *terrain(5000))
+    tab.open(viewed(desk_host, tmp_path / "run"))
+    tab.page.goto(f"{tab.page.url.partition('#')[0]}#scene?colour=stage")
+    tab.reload()
+    tab.until(lambda stats: stats.get("points") == 5000)
+    colour = tab.page.get_by_label("Colour", exact=True)
+    tab.wait_for(lambda: colour.input_value() == "photo")
+    assert "colour" not in tab.options()
+    assert colour.locator("option[value=stage]").is_disabled()
+    assert colour.locator("option[value=track]").is_enabled()
 
 
 def test_a_path_that_loses_its_places_while_it_is_played_stops(desk: EngineFile, tab: Tab) -> None:

@@ -11,8 +11,9 @@ from pipeline import cloud_making
 from pipeline.cloud_making import MOST_VERSIONS, make_cloud
 from pipeline.codecs import save_product
 from pipeline.errors import PipelineError
+from pipeline.formats.bundle import unpack
 from pipeline.manifest import Ingredients, StageEntry
-from pipeline.products import RefinedCameras
+from pipeline.products import Reconstruction, RefinedCameras, Verdict
 from pipeline.run_directory import RunDirectory
 from pipeline.scene_index import cloud_folder, cloud_reports, missing_clouds, scene_of
 from pipeline.version import VERSION
@@ -45,6 +46,7 @@ def test_a_cloud_is_whole_and_told(run: Path) -> None:
     assert folder is not None and sorted(path.name for path in folder.iterdir()) == FILES
     scene = scene_of(run)
     (view,) = scene.clouds
+    assert view.steps == 0  # its verdicts tell of no order
     assert (view.id, view.format, view.count, view.before) == (cloud, "points", 3000, 3000)
     assert view.url == f"/clouds/{cloud}/" and view.note.endswith(WHY) and scene.up is not None
     assert [(c.id, c.url) for c in scene.cameras] == [("mapping", f"{view.url}cameras.json")]
@@ -55,6 +57,25 @@ def test_a_cloud_is_whole_and_told(run: Path) -> None:
     assert make_missing(run) == []
     make_cloud(run, cloud, WHY)  # it is there: nothing happens
     assert scene_of(run) == scene
+
+
+def test_when_the_points_came_is_told_where_mapping_has_kept_it(run: Path) -> None:
+    model, _ = floor_model()
+    names = [image.name for image in model.images.values()]
+    verdicts = tuple(Verdict(name, True, "registered", 0, n) for n, name in enumerate(names))
+    save_product("reconstruction", Reconstruction((model,), verdicts), run)
+    (cloud,) = make_missing(run)
+    (view,) = scene_of(run).clouds
+    assert view.steps == len(names)
+    header, parts = unpack((run / "clouds" / cloud / "steps.bin").read_bytes())
+    assert header["count"] == view.count == len(parts["step"])
+
+
+def test_a_cloud_without_verdicts_is_made_all_the_same(run: Path) -> None:
+    (run / "sparse" / "verdicts.json").write_text("{")
+    make_missing(run)
+    (view,) = scene_of(run).clouds
+    assert view.steps == 0
 
 
 def test_refined_cameras_have_a_cloud_of_their_own(run: Path) -> None:
@@ -89,7 +110,7 @@ def test_what_was_mapped_anew_meanwhile_is_not_put_in_place(
 
     def slow(*args: object) -> dict[str, object]:
         manifest.write_text(manifest.read_text().replace('"seed": 0', '"seed": 1'))
-        return {}
+        return {"format": "points"}
 
     monkeypatch.setattr(cloud_making, "write_cloud", slow)
     (source,) = missing_clouds(run)

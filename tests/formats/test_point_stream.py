@@ -18,6 +18,7 @@ from pipeline.formats.point_stream import (
     StreamedCloud,
     robust_box,
     stream_cloud,
+    stream_steps,
 )
 
 
@@ -110,3 +111,17 @@ def test_a_flat_cloud_and_a_single_point() -> None:
     assert not flags.any() and header["radius"] == 1.0
     box = robust_box(np.zeros((0, 3)))
     assert not box.low.any() and not box.high.any()
+
+
+def test_steps_are_in_the_order_of_the_points() -> None:
+    steps = np.arange(1000) % 40
+    numbers = read(stream_cloud(cloud_of(np.zeros((1000, 3)))))[1]
+    header, buffers = unpack(stream_steps(steps, 40))
+    rows = np.frombuffer(buffers["step"], np.uint8)
+    assert header["count"] == 1000 and rows.min() == 1 and rows.max() == 255
+    np.testing.assert_array_equal(np.rint((rows - 1.0) / 254 * 39), steps[numbers])
+
+
+def test_of_a_single_step_something_is_known() -> None:
+    _, buffers = unpack(stream_steps(np.zeros(3, np.int64), 1))
+    assert bytes(buffers["step"]) == b"\x01\x01\x01"

@@ -180,6 +180,7 @@ export interface Cloud {
   center: Vector;
   radius: number;
   note: string;
+  steps: number;
 }
 
 export interface MeshFile {

@@ -33,6 +33,7 @@ const COLOURINGS: [Colouring, string][] = [
   ["photo", "photographs"],
   ["error", "reprojection error"],
   ["track", "track length"],
+  ["stage", "stage of mapping"],
   ["height", "height"],
   ["plain", "one colour"],
 ];
@@ -186,6 +187,7 @@ export class Panel {
     const ends: { [key in Colouring]?: () => [string, string] } = {
       error: () => ["0 px", `${number((world.look.uniforms.errors.value[1]! / 255) * max, 2)} px`],
       track: () => ["2 photographs", `${world.look.uniforms.tracks.value[1]}`],
+      stage: () => ["early", `late, of ${count(world.cloud?.steps)} photographs`],
       height: () => ["low", "high"],
     };
     fillLegend(this.legend, ends[by]?.());
@@ -225,7 +227,12 @@ export class Panel {
     );
     this.layers.mesh.input.disabled = !scene?.meshes.length;
     this.layers.strays.input.disabled = cloud?.format === "potree" || cloud?.strays === 0;
-    for (const option of this.colouring.options) option.disabled = cloud?.format === "potree" && option.value !== "photo";
+    for (const option of this.colouring.options) {
+      option.disabled = cloud?.format === "potree" && option.value !== "photo";
+      if (option.value === "stage") option.hidden = option.disabled = !cloud?.steps;
+    }
+    // What the address has asked for before it was known that there is no such thing.
+    if (cloud && this.colouring.selectedOptions[0]?.disabled) this.colour("photo");
     const choices: HTMLElement[] = [];
     if ((scene?.clouds.length ?? 0) > 1) {
       const options = scene!.clouds.map((one): [string, string] => [one.id, `${one.name}, ${count(one.count)}`]);

@@ -3,13 +3,16 @@
 import { Matrix4, ShaderMaterial, Vector3 } from "three";
 import { VIRIDIS } from "../colours";
 
-export type Colouring = "photo" | "error" | "track" | "height" | "plain";
-const MODES: Colouring[] = ["photo", "error", "track", "height", "plain"];
+export type Colouring = "photo" | "error" | "track" | "height" | "plain" | "stage";
+const MODES: Colouring[] = ["photo", "error", "track", "height", "plain", "stage"];
 
 const VERTEX = /* glsl */ `
 in vec4 tint; // red, green, blue, flags
 #ifdef DETAILS
 in vec2 detail; // error, track length
+#endif
+#ifdef STEPS
+in float age; // share of the steps until it came, from 1 to 255; 0: not known
 #endif
 uniform float size;
 uniform float reference; // distance at which a point has its size
@@ -46,6 +49,9 @@ void main() {
 #ifdef DETAILS
   if (mode == 1) shade = viridis((detail.x - errors.x) / max(errors.y - errors.x, 1e-9));
   if (mode == 2) shade = viridis(log2(max(detail.y, tracks.x) / tracks.x) / max(log2(tracks.y / tracks.x), 1e-9));
+#endif
+#ifdef STEPS
+  if (mode == 5 && age > 0.0) shade = viridis((age - 1.0) / 254.0);
 #endif
   if (stray && mode == 0) shade = mix(shade, vec3(0.95, 0.35, 0.3), 0.6);
   gl_PointSize = wide;
@@ -85,10 +91,10 @@ export function pointMaterial() {
     colour(by: Colouring): void {
       uniforms.mode.value = MODES.indexOf(by);
     },
-    /** Once there are details of each point. */
-    withDetails(): void {
-      if (material.defines["DETAILS"]) return;
-      material.defines["DETAILS"] = 1;
+    /** Once these are there of each point. */
+    with(what: "DETAILS" | "STEPS"): void {
+      if (material.defines[what]) return;
+      material.defines[what] = 1;
       material.needsUpdate = true;
     },
   };

@@ -5,9 +5,11 @@ import { BufferAttribute, BufferGeometry, Group, Points, Vector3 } from "three";
 import { getBundle } from "../api";
 import { headerEnd, MalformedBundle, readHeader } from "../bundle";
 import type { PointsHeader } from "../messages";
-import type { PointMaterial } from "./point_material";
+import type { Colouring, PointMaterial } from "./point_material";
 import { pointsStream } from "./prefetch";
 
+// What some colours need to know of each point.
+const FILES: { [by in Colouring]?: string } = { error: "details.bin", track: "details.bin", stage: "steps.bin" };
 const RECORD = 10;
 const FIRST_BLOCK = 1 << 14;
 const LARGEST_BLOCK = 1 << 17;
@@ -26,6 +28,7 @@ export class PointCloud {
   header: PointsHeader | null = null;
   loaded = 0;
   private readonly blocks: Block[] = [];
+  private readonly asked = new Set<string>();
   private readonly stopping = new AbortController();
 
   constructor(
@@ -137,8 +140,28 @@ export class PointCloud {
     return drawn;
   }
 
-  /** Error and track length of each point, for colours that need them. */
-  async loadDetails(): Promise<void> {
+  /** What a colouring needs besides the points, once all of them are there; null: nothing more. */
+  loadFor(by: Colouring): Promise<void> | null {
+    const file = FILES[by];
+    if (!file || this.asked.has(file) || this.loaded < (this.header?.count ?? Infinity)) return null;
+    this.asked.add(file);
+    const loading = by === "stage" ? this.loadSteps() : this.loadDetails();
+    loading.catch(() => this.asked.delete(file));
+    return loading;
+  }
+
+  /** When each point came. */
+  private async loadSteps(): Promise<void> {
+    const bundle = await getBundle(`${this.url}steps.bin`, this.stopping.signal);
+    const steps = bundle.get("step", "u8");
+    for (const { start, size, points } of this.blocks) {
+      points.geometry.setAttribute("age", new BufferAttribute(steps.slice(start, start + size), 1));
+    }
+    this.look.with("STEPS");
+  }
+
+  /** Error and track length of each point. */
+  private async loadDetails(): Promise<void> {
     const details = await getBundle(`${this.url}details.bin`, this.stopping.signal);
     const error = details.get("error", "u8");
     const track = details.get("track_length", "u8");
@@ -155,7 +178,7 @@ export class PointCloud {
     uniforms.errors.value = [0, sorted[Math.floor(sorted.length * 0.95)] || 255];
     const long = track.slice().sort();
     uniforms.tracks.value = [2, Math.max(4, long[Math.floor(long.length * 0.98)] || 16)];
-    this.look.withDetails();
+    this.look.with("DETAILS");
   }
 
   /** Some of the points, in the world; strays left out. */

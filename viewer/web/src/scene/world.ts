@@ -53,7 +53,6 @@ export class World {
   private timer = 0;
   private askTimer = 0;
   private colouring: Colouring = "photo";
-  private hasDetails = false;
   private still: SceneCamera[] = [];
   private camerasOn = true;
   private begunDrawing = false; // of points: what needs other shaders waits for them
@@ -158,7 +157,6 @@ export class World {
     this.points?.dispose();
     this.octree?.dispose();
     this.points = this.octree = null;
-    this.hasDetails = false;
     this.cloud = cloud;
     this.firstPointsMs = this.allPointsMs = 0;
     try {
@@ -305,20 +303,16 @@ export class World {
     this.addDetails();
   }
 
-  /** What some colours need to know of each point: once all of them are there. */
+  /** What some colours need to know of each point. */
   private addDetails(): void {
     const { colouring, points } = this;
-    if ((colouring !== "error" && colouring !== "track") || this.hasDetails) return;
-    if (!points?.header || points.loaded < points.header.count) return;
-    this.hasDetails = true;
-    points.loadDetails().then(
+    points?.loadFor(colouring)?.then(
       () => {
         this.changed.emit();
         this.view.invalidate();
       },
       (error) => {
         if (this.points !== points) return;
-        this.hasDetails = false;
         this.problem = `There are no details of these points: ${inWords(error)}`;
         this.changed.emit();
       },
