@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 _JUDGED_FROM = 0.7  # share of an attempt; its errors from then on decide
+_BEST, _FOUND = "best/", "found"  # names of arrays in a checkpoint
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,20 @@ class Trials:
     began: step at which the attempt at work, or in the end the best one's rest, began.
     """
 
-    def __init__(self, beginnings: Beginnings, first: Mapping[str, np.ndarray]) -> None:
-        """first: the state that every attempt begins with; unused without a choice."""
+    def __init__(
+        self,
+        beginnings: Beginnings,
+        first: Mapping[str, np.ndarray],
+        varied: str,
+        vary: Callable[[np.ndarray, int], np.ndarray],
+    ) -> None:
+        """first: the state that every attempt begins with; unused without a choice. varied: the
+        array in it that is another one for each attempt after the first: what `vary` makes of the
+        one that the first attempt ended with, and of the number of the attempt."""
         self._beginnings = beginnings
         self._first = dict(first)
+        self._varied, self._vary = varied, vary
+        self._found: np.ndarray | None = None
         self._best: dict[str, np.ndarray] = {}
         self._least = math.inf
         self._number = 0 if beginnings.count > 1 else beginnings.count
@@ -73,21 +84,27 @@ class Trials:
     def next(
         self, step: int, progress: float, now: Mapping[str, np.ndarray]
     ) -> Mapping[str, np.ndarray]:
-        """What to go on with where an attempt has ended: the first state, or, after the last
-        attempt, the best of all. now: the present state; one that is not finite is no choice."""
+        """What to go on with where an attempt has ended: the first state, varied, or, after the
+        last attempt, the best of all. now: the present state; one that is not finite is no
+        choice."""
         self.began = step
         error = self._sum / self._looks if self._looks else math.inf
         if error < self._least and all(np.isfinite(array).all() for array in now.values()):
             self._least, self._best = error, dict(now)
+        if self._number == 0 and np.isfinite(now[self._varied]).all():
+            self._found = now[self._varied]
         self._number, self._sum, self._looks = self._beginnings.number(progress), 0.0, 0
         if self._number < self._beginnings.count:
-            return self._first
-        best, self._best, self._first = self._best or self._first, {}, {}
+            if self._found is None:
+                return self._first
+            return {**self._first, self._varied: self._vary(self._found, self._number)}
+        best, self._best, self._first, self._found = self._best or self._first, {}, {}, None
         return best
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """The best attempt so far, for a checkpoint."""
-        return self._best
+        """The best attempt so far, and what the first one found, for a checkpoint."""
+        best = {f"{_BEST}{name}": array for name, array in self._best.items()}
+        return best if self._found is None else {**best, _FOUND: self._found}
 
     def to_json(self) -> dict[str, Any]:
         """The rest of its state."""
@@ -103,7 +120,9 @@ class Trials:
     def load(self, arrays: Mapping[str, np.ndarray], data: Mapping[str, Any]) -> None:
         """Inverse of `to_arrays` and `to_json`. Raises KeyError, TypeError or ValueError for other
         data."""
-        self._best = dict(arrays)
+        count = len(_BEST)
+        self._best = {name[count:]: a for name, a in arrays.items() if name.startswith(_BEST)}
+        self._found = arrays.get(_FOUND)
         self._least = math.inf if data["least"] is None else float(data["least"])
         self._number, self._looks = int(data["number"]), int(data["looks"])
         self._sum, self.began = float(data["sum"]), int(data["began"])

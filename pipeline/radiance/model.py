@@ -105,7 +105,7 @@ class RadianceModel(nn.Module):
             passes.append(self._pass(self._field(1), rays, shares, alpha))
         if images is None or not self.shape.exposure:
             return tuple(passes)
-        gains = self.gains()[images]
+        gains = self.gains().index_select(0, images)
         return tuple(found._replace(rgb=found.rgb * gains) for found in passes)
 
     def gains(self) -> Tensor:
@@ -243,7 +243,9 @@ class RadianceModel(nn.Module):
         if not self.setup.bounded:
             return self._evaluate(field, self.contraction(points), directions, alpha)
         kept = self.contraction.inside(points).nonzero().squeeze(-1)
-        found = self._evaluate(field, points[kept], directions[kept], alpha)
+        # Unlike that of indexing, the derivative of index_select sorts nothing on a GPU.
+        within, seen_from = points.index_select(0, kept), directions.index_select(0, kept)
+        found = self._evaluate(field, within, seen_from, alpha)
         density, rgb = points.new_zeros(len(points)), points.new_zeros(len(points), 3)
         return density.index_copy(0, kept, found[0]), rgb.index_copy(0, kept, found[1])
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_LEAST_OPACITY = 0.01  # a cell that hides less along its longest side counts as empty
+_LEAST_OPACITY = 0.01  # a place that hides less counts as empty
+_BOX = 2.0  # its longest side, in half sides
 
 
 class Occupancy(nn.Module):
@@ -29,13 +30,17 @@ class Occupancy(nn.Module):
         self.register_buffer("density", torch.zeros(nz, ny, nx))
 
     @torch.no_grad()
-    def update(self, density: Tensor) -> None:
-        """density: (z, y, x) at nodes that lie on the sides, of any number, per half side.
+    def update(self, density: Tensor, foggy: bool) -> None:
+        """density: (z, y, x) at nodes that lie on the sides, of any number, per half side. foggy:
+        whether the field is still too smooth for surfaces. Then empty is what would hide hardly
+        anything were all the box like it: rays pass a whole box full of thin fog, and without it
+        what the first steps have found is lost. Later it is what hides hardly anything along a
+        cell.
 
         Neighbours of what is dense count as occupied too: the field may grow there.
         """
         grown = F.max_pool3d(density[None, None], 3, 1, 1)
-        length = 2.0 / max(self.occupied.shape)
+        length = _BOX if foggy else _BOX / max(self.occupied.shape)
         self.occupied.copy_(-torch.expm1(-self._resized(grown) * length) > _LEAST_OPACITY)
         # Not the greatest density of the neighbours: what a surface hides would begin before it.
         self.density.copy_(self._resized(density[None, None]))

@@ -234,7 +234,8 @@ def _fast(scene: _Scene) -> Settings:
         pose_start=0.02 if scene.one_way else 0.05,
         beginnings=Beginnings(4, 0.45, 2.7) if scene.one_way else Beginnings(),
         depth_start=3.0 if scene.one_way else 0.0,
-        relocate_at=() if scene.one_way or scene.placed else (0.3, 0.5, 0.75),
+        # Soon and often: the longer a camera is lost, the better the field explains what it sees.
+        relocate_at=() if scene.one_way or scene.placed else (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75),
         alpha_start=3.0 if scene.mapped else 6.0 if scene.placed else 1.0 if scene.one_way else 0.0,
         c2f_start=0.0,
         c2f_end=0.75 if scene.one_way else 0.6,
@@ -247,6 +248,8 @@ def _small(scene: _Scene) -> Settings:
     """The same in a size that two CPU cores can bear."""
     steps = 6000 if scene.one_way else 1500 if scene.compact else 2000
     settings = replace(_fast(scene), preset="barf-cpu", steps=steps, rays=2048)
+    if settings.relocate_at:
+        settings = replace(settings, relocate_at=(0.3, 0.5, 0.75))
     if scene.compact:
         return replace(settings, field=GridShape(64), samples=96)
     return _in_detail(settings, GridShape(96, details=2), 96, 48)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pipeline.config_base import fixed_differences
 from pipeline.errors import PipelineError
 from pipeline.radiance.beginnings import Trials
 from pipeline.radiance.field_steps import FieldSteps
+from pipeline.radiance.inside_out import other_explanation
 from pipeline.radiance.model import RadianceModel
 from pipeline.radiance.objective import Objective, Slope
 from pipeline.radiance.pose_steps import AdamPoses, GaussNewtonPoses, PoseSteps
@@ -30,7 +32,7 @@ from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Checkpoint
 from pipeline.torch_devices import device_lost, is_device_lost, is_out_of_memory
 
-_FORMAT = 2
+_FORMAT = 3
 _KEEP_EVERY = 100  # steps between the states that a failure can go back to
 _MOST_FAILURES = 5
 _FEWEST_RAYS = 16
@@ -39,6 +41,7 @@ _MEASURE_EVERY = 10  # steps; the poses move slowly
 _REFRESH_EVERY = 100  # steps, for what a field derives from its parameters
 _WIDEST_BLUR = 0.11  # of the longer side of the photographs
 _BLUR_STEPS = 0.25  # bands; the photographs are smoothed anew at every such step of alpha
+_CORRECTIONS = "model/cameras.corrections"  # the name of their array
 _POSE_SOLVERS: Mapping[str, type[AdamPoses | GaussNewtonPoses]] = {
     "adam": AdamPoses,
     "gauss-newton": GaussNewtonPoses,
@@ -115,7 +118,8 @@ class Trainer:
         self._pose_change = (0.0, 0.0)
         self.figures: Figures | None = None
         begun = self.settings.beginnings
-        self._trials = Trials(begun, self._arrays() if begun.count > 1 else {})
+        first = self._arrays() if begun.count > 1 else {}
+        self._trials = Trials(begun, first, _CORRECTIONS, partial(other_explanation, setup.box))
         self.model.alpha = self.alpha
         if doubt := setup.doubt(self.settings.refine_poses):
             warn(doubt)
@@ -194,9 +198,9 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Everything that decides how training goes on."""
-        best = {f"best/{name}": array for name, array in self._trials.to_arrays().items()}
+        trials = {f"trials/{name}": array for name, array in self._trials.to_arrays().items()}
         random = self._generator.get_state().numpy().copy()
-        arrays = {**self._arrays(), **best, "random": random}
+        arrays = {**self._arrays(), **trials, "random": random}
         data: dict[str, JsonValue] = {
             "format": _FORMAT,
             "config": self.config.model_dump(mode="json"),
@@ -235,7 +239,7 @@ class Trainer:
             raise ValueError(f"it was made with another value of {', '.join(others)}")
         self._load(arrays)
         self._schedule.load_json(data["schedule"])
-        self._trials.load(_part(arrays, "best"), data["trials"])
+        self._trials.load(_part(arrays, "trials"), data["trials"])
         self.step_number, self.seconds = int(data["step"]), float(data["seconds"])
         self._damping, self._failures = float(data["damping"]), int(data["failures"])
         self._most_rays = None if data["most_rays"] is None else int(data["most_rays"])

@@ -10,6 +10,8 @@ from pipeline.geometry.poses import Pose
 from pipeline.radiance.beginnings import Beginnings, Trials
 from pipeline.radiance.frame import frame_of_unknown
 from pipeline.radiance.grid import GridShape
+from pipeline.radiance.inside_out import other_explanation
+from pipeline.radiance.motions import rigid_exp
 from pipeline.radiance.pose_steps import Curvature, GaussNewtonPoses
 from pipeline.radiance.problem import Problem
 from pipeline.radiance.settings import resolve
@@ -53,7 +55,7 @@ def test_attempts_share_the_beginning_evenly() -> None:
 
 def test_the_attempt_with_the_least_error_at_its_end_goes_on() -> None:
     first, states = {"x": np.zeros(1)}, [{"x": np.full(1, n)} for n in (1.0, 2.0, 3.0)]
-    trials = Trials(THREE, first)
+    trials = Trials(THREE, first, "x", lambda found, attempt: -attempt * found)
     late = (0.18, 0.38, 0.58)
     for number, error in enumerate((0.3, 0.1, 0.2)):
         trials.note(late[number] - 0.15, 9.0)  # early errors do not count
@@ -62,18 +64,47 @@ def test_the_attempt_with_the_least_error_at_its_end_goes_on() -> None:
         end = (number + 1) * 0.2 + 1e-6
         assert trials.due(end)
         now = trials.next(number, end, states[number])
-        assert now["x"] == (0.0 if number < 2 else 2.0)
+        # The next ones vary what the first one found; in the end the second one goes on.
+        assert now["x"] == (-1.0, -2.0, 2.0)[number]
     assert not trials.due(1.0) and not trials.to_arrays()
 
 
 def test_an_attempt_that_broke_is_no_choice() -> None:
     first = {"x": np.zeros(1)}
     for states, expected in (([1.0, np.nan, 3.0], 1.0), ([np.nan] * 3, 0.0)):
-        trials = Trials(THREE, first)
+        trials = Trials(THREE, first, "x", lambda found, attempt: found)
         for number, state in enumerate(states):
             trials.note((0.18, 0.38, 0.58)[number], (0.3, 0.1, 0.4)[number])
             now = trials.next(number, (number + 1) * 0.2 + 1e-6, {"x": np.full(1, state)})
         assert now["x"] == expected
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+def test_a_camera_sees_the_mirrored_scene_as_it_saw_the_scene(attempt: int) -> None:
+    box = np.array([[-4.0, -3.0, 1.0], [4.0, 3.0, 4.0]])
+    rng = np.random.default_rng(0)
+    corrections = (0.01 * rng.normal(size=(5, 6))).astype(np.float32)
+    corrections[:, 5] = 0.0  # held, as long as attempts last
+    other = other_explanation(box, corrections, attempt)
+    back = other_explanation(box, other, attempt)
+    np.testing.assert_allclose(back, corrections, atol=1e-7)
+    seen: list[np.ndarray] = []
+    seen_mirrored: list[np.ndarray] = []
+    for nearness in (0.3, 0.5, 0.9):
+        for twists, near, found in (
+            (corrections, nearness, seen),
+            (other, 2.0 * 0.625 - nearness, seen_mirrored),
+        ):
+            motions = rigid_exp(torch.from_numpy(twists).double()).numpy()
+            point = motions[:, :, 2] / near + motions[:, :, 3]  # of (0, 0, 1 / near)
+            found.append(point[:, :2] / point[:, 2:])
+    shifts, mirrored = np.array(seen), np.array(seen_mirrored)
+    sideways, upwards = bool(attempt & 1), bool(attempt & 2)
+    for axis, turned in ((0, sideways), (1, upwards)):
+        largest = np.abs(shifts[..., axis]).max()
+        error = np.abs(mirrored - shifts)[..., axis].max()
+        assert 0.005 < largest < 0.1
+        assert (error < 0.03 * largest) == turned, (axis, error, largest)
 
 
 def test_every_attempt_opens_its_bands_and_the_rest_follows() -> None:

@@ -157,12 +157,24 @@ def test_occupancy_keeps_everything_until_it_is_told() -> None:
     occupancy = Occupancy([4, 5, 6])
     inside = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]])
     assert occupancy.kept(inside).tolist() == [0, 1, 2]
-    occupancy.update(torch.zeros(6, 5, 4))
+    occupancy.update(torch.zeros(6, 5, 4), foggy=False)
     assert occupancy.kept(inside).tolist() == []
     density = torch.zeros(6, 5, 4)
     density[5, 4, 3] = 100.0
-    occupancy.update(density)
+    occupancy.update(density, foggy=False)
     assert occupancy.kept(inside).tolist() == [1]
+
+
+def test_thin_fog_that_fills_the_box_is_kept_until_there_are_surfaces() -> None:
+    """Every cell of it hides nearly nothing, and all that a ray passes a tenth."""
+    occupancy = Occupancy([20, 20, 20])
+    places = torch.cat(list(occupancy.layers()))
+    fog = torch.full((20, 20, 20), 0.05)
+    for foggy, kept in ((True, len(places)), (False, 0)):
+        occupancy.update(fog, foggy)
+        assert len(occupancy.kept(places)) == kept
+    occupancy.update(fog / 100.0, foggy=True)
+    assert len(occupancy.kept(places)) == 0
 
 
 def test_a_cell_remembers_its_density_and_not_that_of_its_neighbours() -> None:
@@ -172,11 +184,11 @@ def test_a_cell_remembers_its_density_and_not_that_of_its_neighbours() -> None:
     places = torch.cat(list(occupancy.layers()))
     assert not occupancy.density_at(places).any()
     density = torch.arange(120.0).view(6, 5, 4)
-    occupancy.update(density)
+    occupancy.update(density, foggy=False)
     assert torch.allclose(occupancy.density_at(places), density.flatten(), atol=1e-3)
     alone = torch.zeros(6, 5, 4)
     alone[3, 2, 1] = 50.0
-    occupancy.update(alone)
+    occupancy.update(alone, foggy=False)
     assert torch.allclose(occupancy.density_at(places), alone.flatten(), atol=1e-3)
     assert int(occupancy.occupied.sum()) == 27
 
