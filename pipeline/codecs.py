@@ -9,7 +9,7 @@
 | matches | `matches/index.arrays`, and an item per pair |
 | geometries | `matches/geometries.arrays` |
 | reconstruction | `sparse/0`, `sparse/1`, ... (COLMAP), `sparse/verdicts.json`, `points.ply` |
-| draft, depth, mesh | see `dense_codecs` |
+| draft, depth, field_depth, mesh | see `dense_codecs` |
 | radiance | `radiance/field.arrays` |
 | refined | `radiance/verdict.json`, `sparse/refined` (COLMAP) where the cameras became better |
 | planar | `curves.json`, `curves.png`, `animation.gif` |
@@ -43,9 +43,11 @@ from pipeline.camera_json import camera_as_json, camera_from_json
 from pipeline.dense_codecs import (
     load_depth,
     load_draft,
+    load_field_depth,
     load_mesh,
     save_depth,
     save_draft,
+    save_field_depth,
     save_mesh,
 )
 from pipeline.errors import PipelineError
@@ -294,6 +296,7 @@ CODECS: Mapping[str, Codec] = {
     "reconstruction": Codec(_save_reconstruction, _load_reconstruction),
     "draft": Codec(save_draft, load_draft),
     "depth": Codec(save_depth, load_depth),
+    "field_depth": Codec(save_field_depth, load_field_depth),
     "mesh": Codec(save_mesh, load_mesh),
     "radiance": Codec(_save_radiance, _load_radiance),
     "refined": Codec(_save_refined, _load_refined),

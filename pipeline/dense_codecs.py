@@ -6,6 +6,7 @@
 | mesh | `mesh/fused.ply`, `mesh/fused.ply.vis`, `mesh/mesh.ply`; `mesh/verdict.json` |
 | | `mesh/mesh.glb`: with the texture, where there is one; `mesh/textured/`: OBJ |
 | depth | `depth/`: COLMAP's dense workspace, with maps of confidence; `depth/verdict.json` |
+| field_depth | `radiance/depth/`: the same |
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from pipeline.mesh_products import FusedCloud, NoMesh, SurfaceMesh
 from pipeline.products import Points, RegisteredImage, SparseModel
 
 DRAFT, DEPTH, MESH = "draft", "depth", "mesh"  # below the run directory
+FIELD_DEPTH = "radiance/depth"
 _VERDICT = "verdict.json"
 _JPEG_QUALITY = 95
 _LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -86,10 +88,7 @@ def load_draft(root: Path, store: DiskStore) -> TriangleMesh | NoMesh:
 
 def save_depth(depth: DepthMaps | NoDepth, root: Path) -> None:
     """Write the product `depth`. Raises PipelineError where the disk refuses."""
-    with replacing_folder(root / DEPTH) as folder:
-        if not isinstance(depth, NoDepth):
-            write_workspace(depth, folder)
-        _write_verdict(folder, depth)
+    _save_maps(depth, root / DEPTH)
 
 
 def load_depth(root: Path, store: DiskStore) -> DepthMaps | NoDepth:
@@ -97,8 +96,17 @@ def load_depth(root: Path, store: DiskStore) -> DepthMaps | NoDepth:
 
     Raises DamagedFile where the file of a map is missing, and as `json` and `read_model` do.
     """
-    reason = _reason(root / DEPTH)
-    return open_workspace(root / DEPTH) if reason is None else NoDepth(reason)
+    return _load_maps(root / DEPTH)
+
+
+def save_field_depth(depth: DepthMaps | NoDepth, root: Path) -> None:
+    """Write the product `field_depth`. Raises PipelineError where the disk refuses."""
+    _save_maps(depth, root / FIELD_DEPTH)
+
+
+def load_field_depth(root: Path, store: DiskStore) -> DepthMaps | NoDepth:
+    """The product `field_depth`; as `load_depth`."""
+    return _load_maps(root / FIELD_DEPTH)
 
 
 def save_mesh(mesh: SurfaceMesh | NoMesh, root: Path) -> None:
@@ -166,6 +174,18 @@ def open_workspace(folder: Path) -> StoredDepthMaps:
             if not path.is_file():
                 raise DamagedFile(f"{path} is missing")
     return StoredDepthMaps(folder, views)
+
+
+def _save_maps(depth: DepthMaps | NoDepth, path: Path) -> None:
+    with replacing_folder(path) as folder:
+        if not isinstance(depth, NoDepth):
+            write_workspace(depth, folder)
+        _write_verdict(folder, depth)
+
+
+def _load_maps(path: Path) -> DepthMaps | NoDepth:
+    reason = _reason(path)
+    return open_workspace(path) if reason is None else NoDepth(reason)
 
 
 def _write_verdict(folder: Path, product: object) -> None:

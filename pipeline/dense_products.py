@@ -48,7 +48,10 @@ class DepthMap:
 class DepthMaps(Protocol):
     """The depth maps of a model's photographs, read one by one."""
 
-    views: Sequence[DepthView]
+    @property
+    def views(self) -> Sequence[DepthView]:
+        """What there are maps of."""
+        ...
 
     @property
     def model(self) -> SparseModel | None:

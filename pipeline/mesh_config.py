@@ -41,6 +41,12 @@ class DraftConfig(StageConfig):
 class MeshConfig(StageConfig):
     """The surface that depth maps agree on."""
 
+    source: Literal["photographs", "field"] = setting(
+        "photographs",
+        "depth maps to use: photographs: those of the stage depth; field: those that the radiance "
+        "field shows, which fill gaps and lose detail; a run without given or mapped poses has no "
+        "others",
+    )
     method: Literal["tsdf", "poisson"] = setting(
         "poisson",
         "poisson: a surface through the fused cloud, which closes gaps (Kazhdan and Hoppe, ToG "

@@ -111,7 +111,7 @@ METHOD: tuple[StageEntry, ...] = (
         "radiance",
         "pipeline.radiance.stage:TrainRadiance",
         ("photos", "reconstruction"),
-        ("radiance", "refined"),
+        ("radiance", "refined", "field_depth"),
         _RADIANCE,
         ("pipeline.radiance.outcome",),
     ),
@@ -126,7 +126,7 @@ METHOD: tuple[StageEntry, ...] = (
     StageEntry(
         "mesh",
         "pipeline.dense.mesh_stage:MakeMesh",
-        ("depth",),
+        ("depth", "field_depth"),
         ("mesh",),
         _SURFACES,
         ("pipeline.dense.surface_making",),
@@ -145,9 +145,18 @@ UNPOSED_RADIANCE = StageEntry(
     "radiance",
     "pipeline.radiance.stage:TrainUnposed",
     ("photos",),
-    ("radiance", "refined"),
+    ("radiance", "refined", "field_depth"),
     _RADIANCE,
     ("pipeline.radiance.outcome",),
+)
+
+FIELD_MESH = StageEntry(
+    "mesh",
+    "pipeline.dense.mesh_stage:MakeFieldMesh",
+    ("field_depth",),
+    ("mesh",),
+    _SURFACES,
+    ("pipeline.dense.surface_making",),
 )
 
 PLANAR = StageEntry(
@@ -185,7 +194,7 @@ def plan(*, route: Route = "mapped", until: str | None = None) -> tuple[StageEnt
         case "posed":
             stages = tuple(IMPORTED_POSES if e.name == "mapping" else e for e in METHOD)
         case "unposed":
-            stages = (METHOD[0], UNPOSED_RADIANCE)
+            stages = (METHOD[0], UNPOSED_RADIANCE, FIELD_MESH)
         case "planar":
             stages = (PLANAR,)
     if until is None:

@@ -234,7 +234,7 @@ class FakeRadiance:
     name: ClassVar[str] = "radiance"
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("photos", "reconstruction")
-    makes: ClassVar[tuple[str, ...]] = ("radiance", "refined")
+    makes: ClassVar[tuple[str, ...]] = ("radiance", "refined", "field_depth")
     Config: ClassVar[type[StageConfig]] = RadianceConfig
 
     def run(self, inputs: Inputs, config: RadianceConfig, control: Control) -> Run:
@@ -242,7 +242,11 @@ class FakeRadiance:
         words = "the cameras stay as they were"
         yield Report({"trained": True, "held_out_psnr": 23.5, "verdict": words})
         field = RadianceField({"weights": np.arange(3, dtype=np.float32)}, ("a.jpg",), 64)
-        return {"radiance": field, "refined": RefinedCameras(None, words)}
+        return {
+            "radiance": field,
+            "refined": RefinedCameras(None, words),
+            "field_depth": NoDepth("nothing is rendered"),
+        }
 
 
 class FakeDepth:
@@ -265,7 +269,7 @@ class FakeMesh:
 
     name: ClassVar[str] = "mesh"
     version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ("depth",)
+    needs: ClassVar[tuple[str, ...]] = ("depth", "field_depth")
     makes: ClassVar[tuple[str, ...]] = ("mesh",)
     Config: ClassVar[type[StageConfig]] = MeshConfig
 

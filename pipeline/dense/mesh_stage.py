@@ -14,11 +14,11 @@ from pipeline.stage import Control, Inputs, Products
 
 
 class MakeMesh:
-    """Stage `mesh`."""
+    """Stage `mesh`, of the depth of photographs or that of the radiance field."""
 
     name: ClassVar[str] = "mesh"
-    version: ClassVar[int] = 2
-    needs: ClassVar[tuple[str, ...]] = ("depth",)
+    version: ClassVar[int] = 3
+    needs: ClassVar[tuple[str, ...]] = ("depth", "field_depth")
     makes: ClassVar[tuple[str, ...]] = ("mesh",)
     Config: ClassVar[type[StageConfig]] = MeshConfig
 
@@ -26,34 +26,57 @@ class MakeMesh:
         self, inputs: Inputs, config: MeshConfig, control: Control
     ) -> Generator[Record, None, Products]:
         """Make the surfaces, or say why there are none."""
-        from pipeline.dense.open3d_loader import NoOpen3d
-        from pipeline.dense.surface_making import PARTS, make_surfaces
+        source = "depth" if config.source == "photographs" else "field_depth"
+        return (yield from _meshed(inputs[source], config, control))
 
-        control.poll()
-        depth: DepthMaps | NoDepth = inputs["depth"]
-        if isinstance(depth, NoDepth):
-            return (yield from _refused(f"there are no depth maps: {depth.reason}"))
-        views = len(depth.views)
-        if views < 2:
-            return (yield from _refused(f"{views} depth map, 2 needed"))
-        work = make_surfaces(depth, config)
-        parts = PARTS[: len(PARTS) if config.texture else -1]
-        try:
-            while True:
-                part, view = next(work)
-                control.poll()
-                if control.due():
-                    done = part * views + min(view, views)
-                    yield Progress(done, len(parts) * views, "views", parts[part])
-        except StopIteration as end:
-            outcome = end.value
-        except NoOpen3d as error:
-            return (yield from _refused(f"open3d: {error}"))
-        if isinstance(outcome, NoMesh):
-            return (yield from _refused(outcome.reason))
-        yield Progress(len(parts) * views, len(parts) * views, "views")
-        yield Report(outcome.report)
-        return {"mesh": outcome.product}
+
+class MakeFieldMesh:
+    """Stage `mesh` of a run whose poses the radiance field finds: there is no other depth."""
+
+    name: ClassVar[str] = "mesh"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("field_depth",)
+    makes: ClassVar[tuple[str, ...]] = ("mesh",)
+    Config: ClassVar[type[StageConfig]] = MeshConfig
+
+    def run(
+        self, inputs: Inputs, config: MeshConfig, control: Control
+    ) -> Generator[Record, None, Products]:
+        """As `MakeMesh`, whatever `source` says."""
+        field = config.model_copy(update={"source": "field"})
+        return (yield from _meshed(inputs["field_depth"], field, control))
+
+
+def _meshed(
+    depth: DepthMaps | NoDepth, config: MeshConfig, control: Control
+) -> Generator[Record, None, Products]:
+    from pipeline.dense.open3d_loader import NoOpen3d
+    from pipeline.dense.surface_making import PARTS, make_surfaces
+
+    control.poll()
+    if isinstance(depth, NoDepth):
+        return (yield from _refused(f"there are no depth maps: {depth.reason}"))
+    views = len(depth.views)
+    if views < 2:
+        return (yield from _refused(f"{views} depth map, 2 needed"))
+    work = make_surfaces(depth, config)
+    parts = PARTS[: len(PARTS) if config.texture else -1]
+    try:
+        while True:
+            part, view = next(work)
+            control.poll()
+            if control.due():
+                done = part * views + min(view, views)
+                yield Progress(done, len(parts) * views, "views", parts[part])
+    except StopIteration as end:
+        outcome = end.value
+    except NoOpen3d as error:
+        return (yield from _refused(f"open3d: {error}"))
+    if isinstance(outcome, NoMesh):
+        return (yield from _refused(outcome.reason))
+    yield Progress(len(parts) * views, len(parts) * views, "views")
+    yield Report({"source": config.source, **outcome.report})
+    return {"mesh": outcome.product}
 
 
 def _refused(reason: str) -> Generator[Record, None, Products]:

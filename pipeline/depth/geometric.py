@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.depth.sweep import Picture, Transfer, calibration, pixel_centers, sample
+from pipeline.torch_normals import plane_normals
 
 _LEAST_OWN = 1.0  # votes that a pixel's own depth has before anybody is asked
 
@@ -63,7 +64,7 @@ def agree(
     kept = (count >= min_views) & reference.picture.valid
     inverse_depth = torch.where(kept, inverse_depth, torch.zeros_like(inverse_depth))
     depth = torch.where(kept, 1.0 / inverse_depth.clamp_min(1e-12), torch.zeros_like(best))
-    normals = _normals(inverse_depth, reference.picture, most_error)
+    normals = plane_normals(inverse_depth, calibration(reference.picture), 2.0 * most_error)
     confidence = torch.where(kept, count / len(sources), torch.zeros_like(count))
     return Agreed(depth, normals, confidence)
 
@@ -131,34 +132,3 @@ def _seen_from(reference: Picture, source: Estimate) -> Tensor:
     inverse_depth = source.inverse_depth[inside] / w[inside]
     found = torch.zeros(height * width, device=index.device)
     return found.scatter_reduce_(0, index, inverse_depth, "amax").view(height, width)
-
-
-def _normals(inverse_depth: Tensor, picture: Picture, most_error: float) -> Tensor:
-    """Normals (H, W, 3) of the planes that fit inverse depths in windows of 5 pixels; of the other
-    side of an edge nothing counts; 0 where there is no depth."""
-    height, width = inverse_depth.shape
-    padded = torch.nn.functional.pad(inverse_depth[None], (2, 2, 2, 2))[0]
-    xx, xy, yy, xc, yc = (torch.zeros_like(inverse_depth) for _ in range(5))
-    for dy in range(-2, 3):
-        for dx in range(-2, 3):
-            there = padded[2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width]
-            change = there - inverse_depth
-            near = (change.abs() < 2.0 * most_error * inverse_depth) & (there > 0)
-            weight = near.float()
-            moved = weight * change
-            xx += weight * dx * dx
-            xy += weight * dx * dy
-            yy += weight * dy * dy
-            xc += moved * dx
-            yc += moved * dy
-    # The plane goes through the pixel itself, so that two slopes are all there is to find.
-    determinant = (xx * yy - xy * xy).clamp_min(1e-6)
-    slope_x = (yy * xc - xy * yc) / determinant
-    slope_y = (xx * yc - xy * xc) / determinant
-    x, y = pixel_centers(inverse_depth)
-    plane = torch.stack([slope_x, slope_y, inverse_depth - slope_x * x - slope_y * y], dim=-1)
-    k = torch.as_tensor(calibration(picture), dtype=plane.dtype, device=plane.device)
-    normals = -(plane @ k)
-    length = normals.norm(dim=-1, keepdim=True)
-    known = (inverse_depth > 0)[..., None] & (length > 1e-12)
-    return torch.where(known, normals / length.clamp_min(1e-12), torch.zeros_like(normals))

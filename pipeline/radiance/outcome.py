@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from pipeline.dense_products import DepthMaps, NoDepth
 from pipeline.events import Progress, Record, Report
 from pipeline.geometry.poses import Pose
 from pipeline.geometry.similarity import NoSimilarity, Similarity
@@ -23,6 +24,7 @@ from pipeline.products import (
 )
 from pipeline.radiance.course import Course
 from pipeline.radiance.evaluation import Evaluation
+from pipeline.radiance.field_depth import FieldDepthMaps, render_depth, views_with_depth
 from pipeline.radiance.pose_errors import align_centres
 from pipeline.radiance.refined import LearnedCameras, refined_model, with_images
 from pipeline.radiance.rescue import MOST_WORSE_DB, Rescued, missing_views, neighbours, rescue
@@ -41,7 +43,8 @@ def mapped_products(
 ) -> Generator[Record, None, Products]:
     """Train on the largest model of a reconstruction, and judge its cameras.
 
-    Result: `radiance` and `refined`; where there is nothing to train on, a `NoField` says why.
+    Result: `radiance`, `refined` and `field_depth`; where there is nothing to train on, a `NoField`
+    says why.
     """
     device, size_px = _prepare(config, control)
     scene = yield from mapped_scene(photos, reconstruction.models, config, size_px, control)
@@ -71,7 +74,9 @@ def mapped_products(
         }
     )
     refined = RefinedCameras(model, words)
-    return {"radiance": _field(scene, course, world_from_field), "refined": refined}
+    field = _field(scene, course, world_from_field)
+    field_depth = yield from _field_depth(course, control)
+    return {"radiance": field, "refined": refined, "field_depth": field_depth}
 
 
 def unposed_products(
@@ -97,8 +102,9 @@ def unposed_products(
         {**course.report(evaluation), "refined": True, "verdict": words, "registered": len(poses)}
     )
     field = _field(scene, course, Similarity(1.0, np.eye(3), np.zeros(3)))
-    model = _unposed_model(photos, scene, course, poses)
-    return {"radiance": field, "refined": RefinedCameras(model, words)}
+    refined = RefinedCameras(_unposed_model(photos, scene, course, poses), words)
+    field_depth = yield from _field_depth(course, control)
+    return {"radiance": field, "refined": refined, "field_depth": field_depth}
 
 
 def _prepare(config: RadianceConfig, control: Control) -> tuple[torch.device, int]:
@@ -116,7 +122,8 @@ def _snapshots(photos: PhotoIndex, scene: Scene) -> CameraSnapshots:
 def _untrained(scene: NoScene) -> Generator[Record, None, Products]:
     words = f"no radiance field: {scene.reason}"
     yield Report({"trained": False, "refined": False, "verdict": words})
-    return {"radiance": NoField(words), "refined": RefinedCameras(None, words)}
+    refined = RefinedCameras(None, words)
+    return {"radiance": NoField(words), "refined": refined, "field_depth": NoDepth(words)}
 
 
 def _judging(scene: Scene) -> Record:
@@ -177,6 +184,20 @@ def _field(scene: Scene, course: Course, world_from_field: Similarity) -> Radian
     model.setup = replace(model.setup, field_from_world=world_from_field.inverse())
     names = tuple(view.name for view in scene.problem.held_out)
     return RadianceField(model.to_arrays(), names, scene.size_px)
+
+
+def _field_depth(course: Course, control: Control) -> Generator[Record, None, DepthMaps]:
+    """Depth maps of the field, in the frame that it has in the end."""
+    model = course.trainer.model
+    views, maps = views_with_depth(model), []
+    for number, view in enumerate(views):
+        yield Progress(number, len(views), "depth maps", "rendering the field's depth")
+        for found in render_depth(model, view):
+            control.poll()
+            course.serve()
+            if found is not None:
+                maps.append(found)
+    return FieldDepthMaps(views, maps)
 
 
 def _rescue(

@@ -13,14 +13,14 @@ from pipeline.events import Record
 from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Control, Inputs, Products
 
-_MAKES = ("radiance", "refined")
+_MAKES = ("radiance", "refined", "field_depth")
 
 
 class TrainRadiance:
     """Stage `radiance` after `mapping`, whose cameras and points it starts from."""
 
     name: ClassVar[str] = "radiance"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("photos", "reconstruction")
     makes: ClassVar[tuple[str, ...]] = _MAKES
     Config: ClassVar[type[StageConfig]] = RadianceConfig
@@ -41,7 +41,7 @@ class TrainUnposed:
     """Stage `radiance` of a run without poses (`--poses none`): all begin at the identity."""
 
     name: ClassVar[str] = "radiance"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("photos",)
     makes: ClassVar[tuple[str, ...]] = _MAKES
     Config: ClassVar[type[StageConfig]] = RadianceConfig

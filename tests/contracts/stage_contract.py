@@ -16,7 +16,7 @@ from pipeline.events import Record
 from pipeline.products import ItemStore, MemoryStore
 from pipeline.runner import ForegroundControl
 from pipeline.stage import Stage
-from pipeline.stages import IMPORTED_POSES, METHOD, PLANAR, UNPOSED_RADIANCE
+from pipeline.stages import FIELD_MESH, IMPORTED_POSES, METHOD, PLANAR, UNPOSED_RADIANCE
 
 
 class CountingControl(ForegroundControl):
@@ -35,7 +35,7 @@ class CountingControl(ForegroundControl):
 class StageContract:
     """Subclasses give `make_stage`, and `make_inputs`: small products that the stage needs."""
 
-    entries = (*METHOD, IMPORTED_POSES, UNPOSED_RADIANCE, PLANAR)
+    entries = (*METHOD, IMPORTED_POSES, UNPOSED_RADIANCE, FIELD_MESH, PLANAR)
 
     def make_stage(self) -> Stage:
         """The stage under test."""

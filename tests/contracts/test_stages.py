@@ -188,7 +188,7 @@ def test_every_need_is_given_or_made_by_an_earlier_stage() -> None:
 def test_the_routes_of_the_plan() -> None:
     names = {route: [e.name for e in plan(route=route)] for route in get_args(Route)}
     assert names["mapped"] == names["posed"] == list(STAGE_NAMES)
-    assert names["unposed"] == ["ingest", "radiance"] and names["planar"] == ["planar"]
+    assert names["unposed"] == ["ingest", "radiance", "mesh"] and names["planar"] == ["planar"]
     assert plan(route="unposed", until="ingest") == plan(until="ingest")
     with pytest.raises(ValueError, match="mapping"):
         plan(route="unposed", until="mapping")

@@ -119,7 +119,8 @@ def test_it_tells_how_it_goes_and_what_came_out(whole: tuple[Run, Any]) -> None:
     names = {metric.name for metric in run.of(Metric)}
     assert {"loss", "psnr", "pose_change_deg", "pose_change", "rays_per_s", "alpha"} <= names
     assert {"field_rate", "pose_rate"} <= names
-    assert run.of(Progress)[-1].unit == "photographs"
+    units = [progress.unit for progress in run.of(Progress)]
+    assert set(units) == {"photographs", "steps", "depth maps"} and units[-1] == "depth maps"
     assert any((p.done, p.total, p.unit) == (12, 12, "steps") for p in run.of(Progress))
     report = run.report
     assert report["trained"] and report["steps"] == 12 and report["views"] == 6
@@ -289,7 +290,7 @@ def test_a_checkpoint_of_another_format_is_named_once(photos: PhotoIndex, tmp_pa
     run.records.clear()
     run.train()
     assert [warned.message for warned in run.of(Warned)] == [
-        f"Cannot go on from the checkpoint {file}: it is of format 1, and this version reads 2. "
+        f"Cannot go on from the checkpoint {file}: it is of format 1, and this version reads 3. "
         "Training has to start from the beginning."
     ]
     first_step = next(n for n, r in enumerate(run.records) if isinstance(r, Metric))
