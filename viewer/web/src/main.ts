@@ -2,7 +2,7 @@
 
 import { address, go, moved } from "./address";
 import { type PageName, topBar } from "./bar";
-import { fill, h } from "./dom";
+import { button, fill, h } from "./dom";
 import { getJson, inWords } from "./api";
 import type { PlanarAnswer } from "./messages";
 import type { Page } from "./page";
@@ -93,7 +93,9 @@ async function show(): Promise<void> {
   } catch (error) {
     shown = "";
     if (id === "scene") sceneLoads = null;
-    fill(main, h("p", { class: "empty" }, `This page could not be loaded: ${inWords(error)}`));
+    // A browser that could not get a part of the code never asks for that part again.
+    const again = button("Load again", () => location.reload());
+    fill(main, h("p", { class: "empty" }, `This page could not be loaded: ${inWords(error)} `, again));
   }
 }
 
