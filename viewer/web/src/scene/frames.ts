@@ -41,7 +41,7 @@ export class Frames {
     });
   }
 
-  /** Ask for pictures from a camera; a newer request takes its place. Returns its number. */
+  /** Ask for pictures from a camera; a newer request takes its place. Returns what its number is at least. */
   look(request: Omit<ViewRequest, "seq">): number {
     this.last = request;
     this.wanted = true;
@@ -92,12 +92,11 @@ export class Frames {
       this.socket = null;
       this.open = false;
       this.sent.clear();
-      if (!this.wanted) return;
       this.problem.emit(event.reason || "No pictures come: trying again.");
       this.failures += 1;
       const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (this.failures - 1));
       this.timer = window.setTimeout(
-        () => this.wanted && !document.hidden && !this.socket && this.connect(),
+        () => !document.hidden && !this.socket && this.connect(),
         wait * (0.5 + Math.random()),
       );
     };
