@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 _JUDGED_FROM = 0.7  # share of an attempt; its errors from then on decide
+_HOLD = 0.3  # share of an attempt for which what it varies stays: nothing that is learned holds it
 _BEST, _FOUND = "best/", "found"  # names of arrays in a checkpoint
 
 
@@ -76,6 +77,12 @@ class Trials:
         if self._beginnings.share(progress) >= _JUDGED_FROM:
             self._sum += mse
             self._looks += 1
+
+    @property
+    def hold_until(self) -> float:
+        """Share of the attempt at work up to which what it varies is not to change; 0 in the first
+        one and after the last."""
+        return _HOLD if 0 < self._number < self._beginnings.count else 0.0
 
     def due(self, progress: float) -> bool:
         """Whether an attempt has ended."""

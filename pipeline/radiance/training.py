@@ -263,7 +263,8 @@ class Trainer:
         if self.settings.smoothness > 0.0:
             self.model.field.resist_roughness(self.settings.smoothness, self.step_number)
         share = self.settings.beginnings.share(self.progress)
-        if self.settings.refine_poses and share >= self.settings.pose_start:
+        held = self._trials.hold_until or self.settings.pose_start
+        if self.settings.refine_poses and share >= held:
             cameras = self.model.cameras
             self._pose_steps.step(cameras, slope.images, pose_rate, slope.curvature)
         self._field_steps.step(field_rate, pose_rate)

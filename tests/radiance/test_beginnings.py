@@ -137,6 +137,26 @@ def test_attempts_end_as_if_undisturbed_wherever_they_are_stopped(
         assert same(straight, resumed), stop
 
 
+def test_cameras_rest_while_a_field_is_learned_for_an_explanation_that_was_not_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise a field that has learned nothing yet would move them back."""
+    use_field(monkeypatch, GridShape(resolution=16), beginnings=THREE, pose_start=0.0)
+    config = config_of(preset="barf-cpu", steps=100, rays=48, samples=8)
+    trainer = trainer_of(unknown(), config)
+    moved = []
+    while trainer.step_number < 62:
+        before = trainer.model.cameras.corrections.detach().clone()
+        trainer.step()
+        moved.append(not torch.equal(before, trainer.model.cameras.corrections.detach()))
+    # Attempts of 20 steps; the second and third begin elsewhere, rest for six, and then move.
+    assert all(moved[:20])
+    for began in (20, 40):
+        assert moved[began] and not any(moved[began + 1 : began + 6])
+        assert all(moved[began + 6 : began + 20])
+    assert all(moved[60:])
+
+
 def test_cameras_can_be_held_along_their_axes() -> None:
     moved = {}
     for holds in (False, True):
