@@ -208,8 +208,8 @@ class MappingConfig(StageConfig):
 
 
 class ClusterConfig(StageConfig):
-    """Where features, matching and verification are computed; no stage, and no result depends on
-    it."""
+    """Where features, matching, verification and depth are computed; no stage, and no result
+    depends on it."""
 
     workers: int = setting(
         0,

@@ -62,7 +62,7 @@ def _root(
         False, "--version", callback=_show_version, is_eager=True, help="Show the version and end."
     ),
 ) -> None:
-    """Photographs in; cameras and a sparse model out."""
+    """Photographs in; cameras, points, meshes and a radiance field out."""
     if context.invoked_subcommand is not None:
         return
     from tui.commands.home import home

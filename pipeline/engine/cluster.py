@@ -37,7 +37,7 @@ HELD_BYTES = 2**30
 SMALL_BYTES = 2**16
 _KEPT = "What was finished is kept."
 _MUST_AGREE = (
-    "barfield", "dask", "distributed", "numpy", "scipy", "numba", "opencv-python-headless",
+    "barfield", "dask", "distributed", "numpy", "scipy", "numba", "opencv-python-headless", "torch",
 )  # fmt: skip
 _SETTINGS = {
     "distributed.admin.large-graph-warning-threshold": "1GB",  # photographs travel in tasks

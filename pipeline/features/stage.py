@@ -100,8 +100,7 @@ class ExtractFeatures:
         for photo, count in zip(photos, in_order, strict=True):
             if count.kept < FEW_KEYPOINTS:
                 yield Warned(
-                    f"few keypoints: {count.kept} in {photo.name}: "
-                    "blurred, without texture or masked",
+                    f"has few keypoints, {count.kept}: blurred, without texture or masked",
                     photo.name,
                 )
         yield Report(_report(photos, in_order, config, len(todo)))

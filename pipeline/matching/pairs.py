@@ -147,7 +147,7 @@ def _words(
     without = [name for name, n in zip(names, features.counts, strict=True) if n == 0]
     alone = sorted({names[i] for i in set(range(images)) - set(indices.ravel().tolist())})
     for name in without:
-        yield Warned(f"{name} has no features and cannot be matched", name)
+        yield Warned("has no features and cannot be matched", name)
     yield Report(
         {
             "method": method,

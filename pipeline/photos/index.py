@@ -117,7 +117,8 @@ def _require_enough(
     left_out = "; left out: " + "; ".join(lines) if lines else ""
     raise PipelineError(
         "Too few photographs",
-        f"{listing.folder} has {len(usable)} usable photographs, {MIN_PHOTOS} are needed{left_out}",
+        f"{listing.folder} has {len(usable)} of the {MIN_PHOTOS} usable photographs that are "
+        f"needed{left_out}",
         f"add {FORMATS_IN_WORDS} photographs of the same scene from other places",
     )
 
@@ -155,17 +156,14 @@ def _warnings(
 ) -> Iterator[Warned]:
     """What the user should know; of each sort at most MAX_WARNINGS, the rest counted."""
     named = [
+        [Warned(f"is left out: {photo.reason}", photo.name) for photo in index.refused],
         [
-            Warned(f"{photo.name} is left out: {photo.reason}", photo.name)
-            for photo in index.refused
-        ],
-        [
-            Warned(f"{photo.name}: EXIF focal length ignored, {prior.problem}", photo.name)
+            Warned(f"its EXIF focal length is ignored: {prior.problem}", photo.name)
             for photo, prior in zip(index.photos, priors, strict=True)
             if prior.problem
         ],
         [
-            Warned(f"{photo.name} shows nothing: no detail at all", photo.name)
+            Warned("shows nothing: no detail at all", photo.name)
             for photo in index.photos
             if photo.sharpness < BLACK_BELOW
         ],
@@ -176,7 +174,7 @@ def _warnings(
             yield Warned(f"and {len(sort) - MAX_WARNINGS} more of the same kind, see the report")
     if masks and not any(photo.mask for photo in index.photos):
         yield Warned(
-            "ingest.masks: no mask is named PHOTO.EXT.png or PHOTO.png as one of the photographs",
+            "no mask is named PHOTO.EXT.png or PHOTO.png as one of the photographs",
             "ingest.masks",
         )
     if source.intrinsics is not None:

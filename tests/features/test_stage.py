@@ -112,7 +112,7 @@ def test_a_photograph_without_texture_is_warned_of(tmp_path: Path) -> None:
     features, records = run(photos, MemoryStore())
     assert features.counts[1] == 0 and features[1].descriptors.shape == (0, 128)
     (warning,) = [record for record in records if isinstance(record, Warned)]
-    assert warning.subject == "plain.png" and "few keypoints: 0 in plain.png" in warning.message
+    assert warning.subject == "plain.png" and "has few keypoints, 0" in warning.message
 
 
 def test_a_lost_photograph_is_the_users_to_mend_and_opencv_gets_its_threads_back(

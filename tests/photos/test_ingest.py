@@ -113,7 +113,7 @@ def test_too_few_photographs_is_an_error_that_lists_the_refused(
         (photo_folder / f"{name}.jpg").write_text("not a picture")
     with pytest.raises(PipelineError) as caught:
         ingest(photo_folder)
-    assert "2 usable photographs, 3 are needed" in caught.value.message
+    assert "has 2 of the 3 usable photographs that are needed" in caught.value.message
     assert "b.jpg" in caught.value.message and "c.jpg" in caught.value.message
 
 

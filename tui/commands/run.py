@@ -77,7 +77,7 @@ def run(
     discard_changes: Annotated[bool, typer.Option("--discard-changes", help=DISCARD)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Find the cameras of PHOTOS and a sparse model of the scene, and train a radiance field.
+    """Make cameras, points, meshes and a radiance field of PHOTOS.
 
     The run is a process of its own and goes on when the terminal closes. The same command goes on
     where a stopped or killed run was.
