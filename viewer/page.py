@@ -79,9 +79,13 @@ class Page:
             clouds = (await self._engine.scene()).clouds
         except PipelineError:
             clouds = ()  # the page asks for itself, and says what is wrong
-        streamed = [cloud.url for cloud in clouds if cloud.format == "points"]
-        if streamed:
-            page.headers["Link"] = f"<{streamed[-1]}points.bin>; rel=preload; as=fetch; crossorigin"
+        streamed = [cloud for cloud in clouds if cloud.format == "points"]
+        begin = ("points.bin",) if streamed else ("metadata.json", "hierarchy.bin")
+        if clouds:
+            url = (streamed or clouds)[-1].url  # as `firstCloud` in prefetch.ts
+            page.headers["Link"] = ", ".join(
+                f"<{url}{file}>; rel=preload; as=fetch; crossorigin" for file in begin
+            )
         return page
 
     def _plain(self) -> web.Response:

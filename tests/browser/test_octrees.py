@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+
+from playwright.sync_api import Request
 
 from tests.bench.bench_octree import octree_run
 from tests.browser.conftest import NewTab
 from tests.browser.runs import viewed
+from tests.browser.tab import Tab
 from tests.engine_runs import Host
 
 POINTS = 60_000
@@ -18,10 +22,32 @@ def test_an_octree_is_shown_of_which_no_stream_is_asked_for(
     root = tmp_path / "run"
     octree_run(root, POINTS)
     tab = new_tab()
-    asked: list[str] = []
-    tab.page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    asked: Counter[str] = Counter()
+    parts: list[str] = []
+
+    def note(request: Request) -> None:
+        asked[request.url.rpartition("/")[2]] += 1
+        if "range" in request.headers:
+            parts.append(request.headers["range"])
+
+    tab.page.on("request", note)
     tab.open(viewed(desk_host, root))
     stats = tab.until(lambda stats: stats.get("drawn", 0) > 1000)
     assert stats["total"] == POINTS and stats["problem"] == ""
     assert tab.wait_for(lambda: tab.pixels().variance > 20)
-    assert "octree.bin" in asked and "points.bin" not in asked
+    assert "points.bin" not in asked
+    # What was begun before the code for octrees had come is not asked for by that again.
+    assert asked["hierarchy.bin"] == asked["metadata.json"] == 1
+    assert asked["octree.bin"] == len(parts) == len(set(parts)) > 0
+
+
+def test_a_view_without_points_in_sight_is_drawn_too(
+    desk_host: Host, tmp_path: Path, tab: Tab
+) -> None:
+    root = tmp_path / "run"
+    octree_run(root, POINTS)
+    tab.open(viewed(desk_host, root))
+    tab.page.goto(f"{tab.page.url.partition('#')[0]}#scene?view=0,0,9,0,5,18")
+    tab.reload()
+    stats = tab.until(lambda stats: stats.get("draws"))
+    assert stats["drawn"] == 0 and stats["total"] == POINTS and stats["problem"] == ""

@@ -52,7 +52,11 @@ def test_with_the_page_comes_the_cloud_that_its_scene_asks_for(browsed: Server) 
     assert told("points", "points", "potree") == (
         "</clouds/1/points.bin>; rel=preload; as=fetch; crossorigin"
     )
-    assert told("potree") is None and told() is None
+    assert told("potree", "potree") == (
+        "</clouds/1/metadata.json>; rel=preload; as=fetch; crossorigin, "
+        "</clouds/1/hierarchy.bin>; rel=preload; as=fetch; crossorigin"
+    )
+    assert told() is None
 
 
 def _cloud(url: str, kind: CloudFormat) -> CloudView:

@@ -6,6 +6,7 @@ import { PotreePlugin } from "3d-tiles-renderer/src/three/plugins/potree/PotreeP
 import { type Material, type Object3D, Points, Vector3 } from "three";
 import type { Stop } from "../signal";
 import type { Clip } from "./clip";
+import { begunRequest } from "./prefetch";
 import type { View } from "./view";
 
 const MEGABYTE = 1 << 20;
@@ -15,14 +16,18 @@ const JOBS = 6;
 const FINEST = 1; // error in pixels
 const COARSEST = 16;
 const SLOW_FRAME_MS = 60;
+const PATIENCE_MS = 1500;
 
 export class Octree {
   readonly group: Object3D;
+  /** Once some of its points have been drawn; or soon, where none is in sight. */
+  readonly begun: Promise<void>;
   private readonly tiles: TilesRenderer;
   private readonly plugin: PotreePlugin;
   private readonly update: () => void;
   private readonly unheard: Stop;
   private wanted: number;
+  private begin: () => void = () => undefined;
 
   constructor(
     private readonly view: View,
@@ -30,10 +35,15 @@ export class Octree {
     clip: Clip,
   ) {
     this.wanted = view.software ? 4 : 1.5;
+    this.begun = new Promise((done) => {
+      this.begin = done;
+      setTimeout(done, PATIENCE_MS);
+    });
     this.plugin = new PotreePlugin({ url: `${url}metadata.json`, pointShape: "square", minPointSize: 1.5 });
     const tiles = new TilesRenderer();
     this.tiles = tiles;
     tiles.registerPlugin(this.plugin);
+    tiles.registerPlugin({ name: "BEGUN_PLUGIN", fetchData: begunRequest });
     tiles.errorTarget = this.wanted;
     tiles.lruCache.minBytesSize = KEPT_BYTES;
     tiles.lruCache.maxBytesSize = MOST_BYTES;
@@ -105,6 +115,7 @@ export class Octree {
 
   /** As fine as this machine draws fluently. */
   private adapt(): void {
+    if (this.drawn) this.begin();
     if (!this.view.moving || this.view.frameMs <= 0) return;
     const factor = this.view.frameMs > SLOW_FRAME_MS ? 1.05 : this.view.frameMs < SLOW_FRAME_MS / 3 ? 0.97 : 1;
     const least = this.view.software ? 3 : FINEST;

@@ -5,6 +5,7 @@ import type { Cloud, SceneAnswer } from "../messages";
 
 const PATIENCE_MS = 150;
 let answer: Promise<SceneAnswer> | null = null;
+const begun = new Map<string, Promise<Response>>(); // by address and part
 let points: { url: string; body: Promise<ReadableStream<Uint8Array>> } | null = null;
 
 export function firstCloud(scene: SceneAnswer, id?: string | null): Cloud | undefined {
@@ -22,7 +23,7 @@ export function prefetchScene(wanted: boolean): Promise<boolean> {
   const begun = asked.then(
     (scene) => {
       const cloud = firstCloud(scene);
-      if (cloud?.format === "potree" && wanted) prefetchOctree(cloud);
+      if (cloud?.format === "potree" && wanted) void prefetchOctree(cloud);
       if (cloud?.format !== "points") return cloud !== undefined;
       const url = `${cloud.url}points.bin`;
       const body = getStream(url);
@@ -37,10 +38,33 @@ export function prefetchScene(wanted: boolean): Promise<boolean> {
   return Promise.race([begun, new Promise<boolean>((done) => setTimeout(() => done(false), PATIENCE_MS))]);
 }
 
-/** What an octree begins with, into the browser's cache: its code would ask for one after the other. */
-function prefetchOctree(cloud: Cloud): void {
+/** What an octree begins with: its code would ask for one after the other, once it has come. */
+async function prefetchOctree({ url }: Cloud): Promise<void> {
   void import("./octree").catch(() => undefined); // whoever needs it sees the error
-  for (const file of ["metadata.json", "hierarchy.bin"]) void fetch(`${cloud.url}${file}`).catch(() => undefined);
+  const begin = (file: string, range = "") => {
+    const asked = fetch(`${url}${file}`, range ? { headers: { Range: range } } : {});
+    asked.catch(() => undefined);
+    begun.set(`${url}${file} ${range}`, asked);
+    return asked;
+  };
+  void begin("metadata.json");
+  try {
+    const answer = (await begin("hierarchy.bin")).clone();
+    // The first node: a byte each of kind and children, uint32 of points, place and size in octree.bin.
+    const root = new DataView(await answer.arrayBuffer());
+    const [place, size] = [root.getBigUint64(6, true), root.getBigUint64(14, true)];
+    void begin("octree.bin", `bytes=${place}-${place + size - 1n}`);
+  } catch {
+    // whoever needs it asks again
+  }
+}
+
+/** The answer to a request that was made before it was needed; null: it was not, or is taken. */
+export function begunRequest(url: string, { headers }: RequestInit): Promise<Response> | null {
+  const key = `${new URL(url, location.href).pathname} ${new Headers(headers).get("Range") ?? ""}`;
+  const asked = begun.get(key);
+  begun.delete(key);
+  return asked ?? null;
 }
 
 /** The answer that was asked for first, or a new one. */

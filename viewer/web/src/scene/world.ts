@@ -164,10 +164,13 @@ export class World {
         const { Octree } = await import("./octree");
         if (this.cloud !== cloud) return;
         this.frame(new Vector3(...cloud.center), cloud.radius);
-        this.octree = new Octree(this.view, cloud.url, this.clip.clip);
-        this.root.add(this.octree.group);
-        this.clip.fit(corners(cloud));
-        this.settle();
+        const octree = new Octree(this.view, cloud.url, this.clip.clip);
+        this.octree = octree;
+        this.root.add(octree.group);
+        this.view.invalidate();
+        this.changed.emit();
+        await octree.begun; // in software, a picture of the grid alone would hold up the points
+        if (this.octree === octree) this.settle();
         return;
       }
       const points = new PointCloud(cloud.url, this.look, (whole) => this.drawSoon(whole));
