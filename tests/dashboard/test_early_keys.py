@@ -118,6 +118,22 @@ def test_parameters_take_keys_that_come_all_at_once(tmp_path: Path) -> None:
     drive(scenario())
 
 
+def test_a_field_takes_keys_that_come_all_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        run = as_far_as_mapping(tmp_path / "garden")
+        async with shown(app_of(run)) as pilot:
+            await press(pilot, "p")
+            # Ctrl-U and Enter act only when they have gone up to the app: what follows waits.
+            search = ("slash", *"reprojection", "enter", "down")
+            for key in (*search, "enter", "ctrl+u", "3", ".", "5", "enter", "a"):
+                pilot.app.post_message(key_event(key))
+            await until(pilot, lambda: bool(run.commands))
+            (command,) = run.commands
+            assert command["changes"] == {ERROR: 3.5}
+
+    drive(scenario())
+
+
 def test_the_log_takes_them_before_its_first_lines(root: Path) -> None:
     async def scenario() -> None:
         async with shown(app_of(growing(root))) as pilot:

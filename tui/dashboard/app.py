@@ -21,6 +21,7 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
 from pipeline.engine.messages import Answer
@@ -115,24 +116,29 @@ class DashboardApp(App[Outcome]):
             return  # not in the main thread: whoever started us hears the signals
 
     async def on_event(self, event: events.Event) -> None:
-        """Note that somebody types, and let early keys wait for the screen on top."""
+        """Note that somebody types, and let early keys wait for the screen on top, or for the key
+        before."""
         if self._collector is not None and isinstance(event, events.InputEvent):
             self._collector.typed()
-        if not self._waits(event):
-            await super().on_event(event)
+        if self._waits(event):
+            return
+        is_key = isinstance(event, events.Key) and not event.is_forwarded
+        early = self._early_keys() if is_key else None
+        field = None if early is None or early.is_reading else self.focused
+        await super().on_event(event)
+        if early is not None and isinstance(field, Input):
+            early.follow(field)
 
     async def on_early_keys_next(self, message: EarlyKeys.Next) -> None:
         """Let a key act that had to wait; in a dialog that one has opened, all that follow."""
         early = message.early
-        if message.target is not None:
-            message.target.post_message(EarlyKeys.Next(early))
+        if message.target is not None and message.target.post_message(EarlyKeys.Next(early)):
             return
         while (key := early.take()) is not None:
             target = self.focused or self.screen
             is_own = self._early_keys() is early
             await super().on_event(key)
-            if is_own:
-                target.post_message(EarlyKeys.Next(early, target))
+            if is_own and early.follow(target):
                 return
 
     def _early_keys(self) -> EarlyKeys | None:

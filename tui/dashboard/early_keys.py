@@ -1,5 +1,6 @@
 """Keys that come before a screen has what they are about: that is read from the disk or asked of
-the engine, and whoever knows the keys does not wait for it."""
+the engine, and whoever knows the keys does not wait for it. Then those that come while a field has
+not done yet what the key before means: over a slow link many come at once."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from tui.dashboard.keys import Key
 
 
 class EarlyKeys:
-    """Keeps the keys of a screen until it has read, then lets one after the other act.
+    """Keeps the keys of a screen until it has read, then those behind a key for a field; lets one
+    after the other act.
 
     The app's own keys do at once what they do, unless they follow one that opens a field: then they
     are typed into that. keys: those of the screen.
@@ -38,12 +40,13 @@ class EarlyKeys:
         self._opening = frozenset(name for name, opens in named if opens)
         self._kept: deque[events.Key] = deque()
         self.is_reading = True
+        self._is_busy = False  # a key has not done yet all that it does
 
     def keeps(self, event: events.Key) -> bool:
         """Keep a key, if it has to wait. Esc does not wait for what may never come, and drops what
         was kept."""
         if not self.is_reading:
-            waits = bool(self._kept)  # none overtakes another
+            waits = self._is_busy or bool(self._kept)  # none overtakes another
         elif event.key == "escape":
             self._kept.clear()
             waits = False
@@ -61,4 +64,11 @@ class EarlyKeys:
 
     def take(self) -> events.Key | None:
         """The next one; None where all have acted."""
+        self._is_busy = False
         return self._kept.popleft() if self._kept else None
+
+    def follow(self, target: MessagePump) -> bool:
+        """A key went to the target: what comes next waits until it has done all that it does. False
+        where the target is gone: nothing waits."""
+        self._is_busy = target.post_message(EarlyKeys.Next(self, target))
+        return self._is_busy
