@@ -14,6 +14,7 @@ from pipeline.events import Report, StageChanged
 from pipeline.item_store import DiskStore
 from pipeline.photograph_facts import (
     KeypointsOnPhotograph,
+    Neighbour,
     PhotographFacts,
     Photographs,
     read_keypoints,
@@ -33,6 +34,7 @@ from tests.dashboard.pilot import (
     ThisPilot,
     drive,
     press,
+    rest,
     settle,
     shown,
     text_of,
@@ -43,7 +45,7 @@ from tests.dashboard.recorded import STAGES, RecordedRun, app_of, begin, finish
 from tui.dashboard.long_list import cell
 from tui.dashboard.look import Look
 from tui.dashboard.photographs import PhotographsScreen, page_of
-from tui.dashboard.photographs_page import Page
+from tui.dashboard.photographs_page import Page, PhotographPage
 from tui.dashboard.photographs_picture import IN_MODEL, NOT_IN_MODEL, keypoints_picture
 from tui.dashboard.photographs_table import PhotographTable, natural
 from tui.dashboard.run_screen import RunScreen
@@ -138,6 +140,27 @@ def test_nothing_is_said_of_what_is_not_read_yet(
             assert "No keypoints" not in text_of(pilot) and "No other" not in text_of(pilot)
             goes_on.set()
             await until_shown(pilot, "see a point", "strongest neighbours")
+
+    drive(scenario())
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("inliers", [40, 120])
+def test_more_inliers_than_matches_are_explained(
+    root: Path, size: tuple[int, int], inliers: int
+) -> None:
+    async def scenario() -> None:
+        async with shown(app_of(mapped_run(root)), size) as pilot:
+            await press(pilot, "i", "down", "down", "enter")
+            fact = PhotographFacts("00001.jpg", True, matches=60, inliers=inliers + 20)
+            neighbour = Neighbour(2, 60, inliers, "calibrated", 5.0)
+            page = pilot.app.screen.query_one(PhotographPage)
+            page.show(Page(fact, ((neighbour, PhotographFacts("00002.jpg", True)),)))
+            await rest(pilot)
+            text = text_of(pilot)
+            explained = "matches that verification adds along epipolar lines\n" in text
+            assert explained is (inliers > 60), text
+            assert ("140 with added ones" in text) is (inliers > 60), text
 
     drive(scenario())
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_NEIGHBOURS = 20
 _LABEL_CELLS = 11
+# Matching compares the largest keypoints alone where these leave no doubt, and verification then
+# adds the matches along the epipolar lines: there may be several times as many.
+_ADDED = "inliers: with the matches that verification adds along epipolar lines"
 _GREEN, _ORANGE = "rgb(80,250,120)", "rgb(255,150,40)"
 
 
@@ -146,6 +149,8 @@ class PhotographPage(VerticalScroll, can_focus=True):
             f"  {cell('strongest neighbours', name)}{'inliers':>8}{'matches':>9}{'angle deg':>11}  "
         )
         text.append(title + "geometry\n", style="bold")
+        if any(_has_added(neighbour) for neighbour, _ in page.neighbours):
+            text.append(f"  {_ADDED}\n", style="dim")
         for neighbour, fact in page.neighbours:
             sign, style = verdict_sign(fact, self._look)
             text.append(f"{sign} ", style=style)
@@ -174,10 +179,17 @@ def _rows(fact: PhotographFacts) -> list[tuple[str, str]]:
         ("sharpness", "" if fact.sharpness is None else f"{fact.sharpness:.0f}"),
         ("keypoints", _number(fact.keypoints, "")),
         ("matches", _number(fact.matches, "")),
-        ("inliers", _number(fact.inliers, "")),
+        ("inliers", _number(fact.inliers, "") + (" with added ones" if _has_added(fact) else "")),
         ("pairs", "" if fact.partners is None else f"{fact.partners} verified"),
         ("error", error),
     ]
+
+
+def _has_added(found: Neighbour | PhotographFacts) -> bool:
+    """Whether verification has surely found more than the matches that it was given."""
+    if found.inliers is None or found.matches is None:
+        return False
+    return found.inliers > found.matches
 
 
 def _number(value: int | None, otherwise: str = "-") -> str:
