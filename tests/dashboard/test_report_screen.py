@@ -115,6 +115,20 @@ def test_before_mapping_there_are_only_stages(root: Path) -> None:
     drive(scenario())
 
 
+def test_it_begins_with_why_a_stage_failed(root: Path) -> None:
+    async def scenario() -> None:
+        run = in_mapping(root)
+        run.tell("mapping", StageChanged("mapping", "failed", 1.0, "no [memory]", "use less"))
+        run.tell("", RunChanged("failed", "mapping: no memory"))
+        async with shown(app_of(run)) as pilot:
+            await press(pilot, "r")
+            assert text_of(pilot).splitlines()[1:4] == [
+                "mapping failed: no [memory]", "use less", "No cameras yet: mapping finds them."
+            ]  # fmt: skip
+
+    drive(scenario())
+
+
 def test_a_report_that_is_none_is_left_alone(root: Path) -> None:
     async def scenario() -> None:
         for content in ({}, {"seconds": 1}, a_report(stages={})):

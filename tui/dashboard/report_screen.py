@@ -102,6 +102,7 @@ class ReportScreen(DashboardScreen):
             blocks = report_blocks(report)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             blocks = [Text(f"This report is of another version: {safe(repr(error), 200)}")]
+        blocks = [*_failures(model), *blocks]
         self._text.show(rendered(blocks, width, self.dashboard.look.unicode))
 
 
@@ -177,6 +178,19 @@ def rendered(blocks: Iterable[RenderableType], width: int, unicode: bool = True)
             text.append("\n")
     text.right_crop(1)
     return text
+
+
+def _failures(model: Model) -> list[RenderableType]:
+    """Why a stage failed, and what to try."""
+    failed = [stage for stage in model.stages if stage.state == "failed"]
+    words = (
+        (
+            Text(f"{stage.name} failed: {safe(stage.why, 1000)}", "bold"),
+            Text(safe(stage.hint, 1000)),
+        )
+        for stage in failed
+    )
+    return [text for pair in words for text in pair if text]
 
 
 def _missing_table(missing: Sequence[Mapping[str, Any]]) -> Table:
