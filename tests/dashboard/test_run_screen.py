@@ -15,7 +15,7 @@ from tests.dashboard.sketched import growing
 from tui.dashboard.dialogs import LEAST_SIZE, Confirm, TooSmall
 from tui.dashboard.keys import APP_KEYS, SCREEN_KEYS
 from tui.dashboard.look import AsciiFilter, Look
-from tui.dashboard.model import Connection, Model
+from tui.dashboard.model import Connection, Model, ViewerAddress
 from tui.dashboard.run_screen import RunScreen
 from tui.dashboard.stage_list import stage_text
 
@@ -172,6 +172,17 @@ def test_the_time_left_is_what_a_narrow_line_keeps(
         assert word in text.plain
 
 
+@pytest.mark.parametrize(("width", "none"), [(100, "no such"), (80, "\u2588"), (68, "0.2/s")])
+def test_warnings_are_told_before_what_is_nice_to_know(width: int, none: str) -> None:
+    stage = StageView(
+        name="radiance", state="started", done=847, total=2000, unit="steps", rate=0.2,
+        left_s=8300.0, seconds=48.0, warnings=2,
+    )  # fmt: skip
+    text = stage_text(Model(), stage, Look(), width, False)
+    assert text.cell_len <= width and none not in text.plain
+    assert "847/2000 steps" in text.plain and "2 h 18 min left  2 warnings" in text.plain
+
+
 def test_the_last_stage_is_told_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         run = in_mapping(root)
@@ -227,6 +238,26 @@ def test_a_small_terminal_is_told_so_until_it_grows(root: Path) -> None:
             assert "60x18 needed" in text_of(pilot)
             await resize(pilot, 60, 18)
             assert isinstance(pilot.app.screen, RunScreen) and "mapping" in text_of(pilot)
+
+    drive(scenario())
+
+
+@pytest.mark.parametrize("size", [LEAST_SIZE, *SIZES])
+def test_what_to_do_without_an_engine_is_told_at_any_size(
+    root: Path, size: tuple[int, int]
+) -> None:
+    async def scenario() -> None:
+        run = in_mapping(root)
+        async with shown(app_of(run), size) as pilot:
+            words = "The engine is gone: it was killed, or the machine ran out of memory"
+            run.connection = Connection("left", words, "t starts it again where it was")
+            run.add(viewer=ViewerAddress(None))
+            await settle(pilot)
+            run.now += 65
+            await settle(pilot)
+            text = " ".join(text_of(pilot).split())
+            assert f"{words} t starts it again where it was data of 1 min" in text, text
+            assert "barfield view garden" in text and "--port" not in text
 
     drive(scenario())
 

@@ -20,7 +20,7 @@ from tui.dashboard.retrying import retry_from
 from tui.dashboard.screens import DashboardScreen
 from tui.dashboard.stage_list import StageList
 from tui.dashboard.tunnel import tunnel_command
-from tui.dashboard.widgets import Line, Quiet
+from tui.dashboard.widgets import Line, Prose, Quiet
 from tui.words import duration_in_words
 
 _WIDE_CELLS = 130
@@ -33,7 +33,7 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
     NAME: ClassVar[str] = "run"
     BINDINGS: ClassVar[list[BindingType]] = bindings(RUN_KEYS)
     CSS = """
-    RunScreen #banner { display: none; background: $warning 30%; color: $text; }
+    RunScreen #banner { display: none; max-height: 3; background: $warning 30%; color: $text; }
     RunScreen #banner.-on { display: block; }
     RunScreen #body { layout: vertical; height: 1fr; }
     RunScreen #stages { margin: 0 0 1 0; }
@@ -55,7 +55,7 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
         """From the top: name and state, what is wrong with the connection, stages and panel, the
         machine, the viewer."""
         yield Line(id="title")
-        yield Line(id="banner")
+        yield Prose(id="banner")
         with Container(id="body"):
             with Vertical(id="left"):
                 yield StageList(self.dashboard.look, id="stages")
@@ -134,7 +134,7 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
         return text
 
     def _show_banner(self, model: Model) -> None:
-        banner = self.query_one("#banner", Line)
+        banner = self.query_one("#banner", Prose)
         connection = model.connection
         wrong = connection.state not in ("live", "connecting") and model.state != "done"
         banner.set_class(wrong, "-on")
@@ -144,7 +144,8 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
             # What is left of a run can be started again, but not by those who only look.
             idle = connection.state == "left" and self.dashboard.readonly
             hint = "" if idle else safe(connection.hint, 120)
-            banner.show(joined([safe(connection.words, 160), since, hint]))
+            # What to do comes before the age: a narrow terminal has three lines for all this.
+            banner.show(joined([safe(connection.words, 160), hint, since]))
 
     def _show_recent(self, model: Model) -> None:
         """What happened last, below the stages where there is room."""
@@ -181,7 +182,7 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
     def _viewer(self, model: Model) -> Text:
         line = tunnel_command(model.viewer, os.environ)
         if not line:
-            return Text("No viewer: start the run with --port N to look at it in a browser.", "dim")
+            return self._without_viewer(model)
         text = Text("Viewer  ", style="dim")
         text.append(line, style="bold")
         room = self.size.width - text.cell_len
@@ -189,3 +190,11 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
         told = (f"  http://127.0.0.1:{model.viewer.port}/{keys}", keys, "  y, u copy", "")
         text.append(next(words for words in told if len(words) <= room or not words), "dim")
         return text
+
+    def _without_viewer(self, model: Model) -> Text:
+        if model.view is None:
+            return Text()
+        if model.connection.state == "left":
+            name = safe(self.dashboard.run_name, 30)
+            return Text(f"Viewer  `barfield view {name}` shows the run in a browser.", "dim")
+        return Text("No viewer: start the run with --port N to look at it in a browser.", "dim")

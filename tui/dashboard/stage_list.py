@@ -78,29 +78,39 @@ def stage_text(model: Model, stage: StageView, look: Look, width: int, is_last: 
     text.append(f"{look.sign(state)} ", style=style)
     text.append(f"{safe(stage.name, _NAME_CELLS):<{_NAME_CELLS}}", style=style)
     text.append(f"{'running' if state == 'started' else state:<9}", style=style)
+    plural = "s" * (stage.warnings > 1)
+    warnings = f"  {stage.warnings} warning{plural}" if stage.warnings else ""
+    last = "  last" if is_last else ""
     if stage.state == "started":
-        if stage.total and width >= 70:
-            text.append(look.bar(stage.done / stage.total, _BAR_CELLS) + " ", style="cyan")
-        text.append(amount_in_words(stage))
-        if stage.rate is not None:
-            text.append(f"  {stage.rate:.1f}/s")
-        seconds = f"  {duration_in_words(stage.seconds)}"
-        # All are done, but not the stage: nobody knows how long the rest of it takes.
-        is_known = stage.left_s is not None and (stage.total is None or stage.done < stage.total)
-        left = f"  {duration_in_words(stage.left_s or 0.0)} left" if is_known else ""
-        if not left or text.cell_len + len(seconds) + len(left) <= width:
-            text.append(seconds, style="dim")
-        text.append(left, style="bold")
+        _append_progress(text, stage, look, width - len(warnings) - len(last))
     elif stage.seconds or stage.unit:
         if stage.total is not None:
             text.append(f"{amount_in_words(stage)}  ")
         seconds = f"{stage.seconds:.1f} s" if stage.seconds < 60 else ""
         text.append(seconds or duration_in_words(stage.seconds), style="dim")
-    if stage.warnings:
-        plural = "s" * (stage.warnings > 1)
-        text.append(f"  {stage.warnings} warning{plural}", style="yellow")
-    if is_last:
-        text.append("  last", style="bold")
+    text.append(warnings, style="yellow")
+    text.append(last, style="bold")
     if stage.why and stage.state != "started":
         text.append(f"  {safe(stage.why, 120)}", style=style)
     return text
+
+
+def _append_progress(text: Text, stage: StageView, look: Look, width: int) -> None:
+    """How far a stage is and how long it takes, up to so many cells: how much is done and the time
+    left in any case, of the others what there is room for."""
+    amount = amount_in_words(stage)
+    # All are done, but not the stage: nobody knows how long the rest of it takes.
+    is_known = stage.left_s is not None and (stage.total is None or stage.done < stage.total)
+    left = f"  {duration_in_words(stage.left_s or 0.0)} left" if is_known else ""
+    room = width - text.cell_len - len(amount) - len(left)
+    rate = f"  {stage.rate:.1f}/s" if stage.rate is not None else ""
+    rate = rate if len(rate) <= room or not left else ""
+    seconds = f"  {duration_in_words(stage.seconds)}"
+    has_bar = stage.total and len(rate) + _BAR_CELLS + 1 <= room
+    room -= len(rate) + (_BAR_CELLS + 1) * bool(has_bar)
+    if stage.total and has_bar:
+        text.append(look.bar(stage.done / stage.total, _BAR_CELLS) + " ", style="cyan")
+    text.append(amount + rate)
+    if not left or len(seconds) <= room:
+        text.append(seconds, style="dim")
+    text.append(left, style="bold")
