@@ -258,6 +258,8 @@ def test_what_to_do_without_an_engine_is_told_at_any_size(
             text = " ".join(text_of(pilot).split())
             assert f"{words} t starts it again where it was data of 1 min" in text, text
             assert "barfield view garden" in text and "--port" not in text
+            row = next(line for line in text_of(pilot).splitlines() if "13/24" in line)
+            assert "stopped" in row and "left" not in row, row
 
     drive(scenario())
 

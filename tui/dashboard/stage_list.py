@@ -82,7 +82,9 @@ def stage_text(model: Model, stage: StageView, look: Look, width: int, is_last: 
     warnings = f"  {stage.warnings} warning{plural}" if stage.warnings else ""
     last = "  last" if is_last else ""
     if stage.state == "started":
-        _append_progress(text, stage, look, width - len(warnings) - len(last))
+        runs = state == "started"  # else nothing comes, whatever the engine told last
+        told = stage if runs else stage.model_copy(update={"rate": None, "left_s": None})
+        _append_progress(text, told, look, width - len(warnings) - len(last))
     elif stage.seconds or stage.unit:
         if stage.total is not None:
             text.append(f"{amount_in_words(stage)}  ")
