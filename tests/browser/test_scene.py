@@ -7,9 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Route, WebSocketRoute
+
 from pipeline.engine.runtime import EngineFile
 from tests.bench.cloud_runs import streamed_run, terrain
-from tests.browser.conftest import NewTab
+from tests.browser.conftest import WINDOW, NewTab
 from tests.browser.runs import PHOTOGRAPHS, viewed
 from tests.browser.tab import THUMBNAILS_MS, Tab, keep_two_places
 from tests.engine_runs import Host
@@ -221,6 +223,55 @@ def test_what_is_shown_survives_a_reload(desk: EngineFile, tab: Tab, new_tab: Ne
         assert again.says(".photo-panel .title", name)
         assert again.options()["layers"] == "-grid" and again.options()["colour"] == "height"
         assert math.dist(eye(again), there) < 0.02 * _spread(again)
+
+
+def test_opened_while_the_field_is_trained_and_the_cloud_prepared(
+    desk: EngineFile, new_tab: NewTab
+) -> None:
+    """Snapshots of the field have cameras only: it is seen as always when the cloud comes."""
+    usual = new_tab().open(desk)
+    usual.settled()
+    tab = new_tab()
+    _pretend_training(tab, desk.root)
+    tab.open(desk).until(lambda stats: stats.get("live") and not stats["total"])
+    tab.settled()
+    places, usually = ({one["name"]: one for one in _places(each)} for each in (tab, usual))
+    assert places.keys() == usually.keys() and len(places) == PHOTOGRAPHS
+    for name, place in places.items():  # training has moved them a little
+        apart = math.dist(*((one["x"], one["y"]) for one in (place, usually[name])))
+        assert apart < 0.05 * WINDOW["height"]
+
+
+def _places(tab: Tab) -> list[dict[str, Any]]:
+    places: list[dict[str, Any]] = tab.stats()["cameraPlaces"]
+    return places
+
+
+def _pretend_training(tab: Tab, root: Path) -> None:
+    """Let the page believe that the stage radiance goes on, and first that no cloud is there."""
+    snapshot = max((root / "radiance" / "previews").glob("*.scene"))
+    live = {"stage": "radiance", "url": f"/api/previews/radiance/{snapshot.name}"}
+    early = {"version": "0", "clouds": [], "cameras": [], "preparing": [{"name": "", "why": ""}]}
+    before = [early]
+
+    def answer(route: Route) -> None:
+        scene = {**route.fetch().json(), "live": {**live, "file": "", "step": 1}}
+        route.fulfill(json={**scene, **(before.pop() if before else {})})
+
+    def forward(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def tell(message: str | bytes) -> None:
+            told = json.loads(message)
+            for stage in told.get("view", {}).get("stages", ()):
+                if stage["name"] == "radiance":
+                    stage["state"] = "started"
+            socket.send(json.dumps(told))
+
+        server.on_message(tell)
+
+    tab.page.route("**/api/scene", answer)
+    tab.page.route_web_socket("**/api/stream", forward)
 
 
 def test_two_points_are_measured(desk: EngineFile, tab: Tab) -> None:

@@ -56,7 +56,8 @@ export class LiveLayer {
       const bundle = await getBundle<LiveHeader>(url);
       const { header } = bundle;
       const places = bundle.get("positions", "u16");
-      const center = this.draw(header, places, bundle.get("colors", "u8"));
+      // The field moves cameras only: then the points stay as they are.
+      if (places.length) this.draw(header, places, bundle.get("colors", "u8"));
       const poses = bundle.get("poses", "f32");
       const lenses = bundle.get("cameras", "f32");
       const photos = bundle.get("photos", "i32");
@@ -69,7 +70,7 @@ export class LiveLayer {
         return { photo: photo < 0 ? null : photo, name: `photograph ${photo + 1}`, pose, lens, points: null, error_px: null };
       });
       this.snapshots += 1;
-      this.came.emit({ header, cameras, points: this.count, ...center });
+      this.came.emit({ header, cameras, points: places.length / 3, ...spread(header, places) });
     } catch {
       // it was replaced by a newer one before we asked; that one is told of as well
     } finally {
@@ -78,7 +79,7 @@ export class LiveLayer {
     }
   }
 
-  private draw(header: LiveHeader, packed: Uint16Array, colours: Uint8Array): { center: Vector3; radius: number } {
+  private draw(header: LiveHeader, packed: Uint16Array, colours: Uint8Array): void {
     const count = packed.length / 3;
     const places = new Uint16Array(4 * count);
     const tints = new Uint8Array(4 * count);
@@ -100,7 +101,6 @@ export class LiveLayer {
     this.group.matrix.makeScale(dx * STEPS, dy * STEPS, dz * STEPS).setPosition(...header.origin);
     this.group.updateMatrixWorld(true);
     this.count = count;
-    return spread(header, packed);
   }
 }
 

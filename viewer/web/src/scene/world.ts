@@ -163,7 +163,7 @@ export class World {
       if (cloud.format === "potree") {
         const { Octree } = await import("./octree");
         if (this.cloud !== cloud) return;
-        this.frame(new Vector3(...cloud.center), cloud.radius);
+        this.frameCloud(new Vector3(...cloud.center), cloud.radius);
         const octree = new Octree(this.view, cloud.url, this.clip.clip);
         this.octree = octree;
         this.root.add(octree.group);
@@ -188,7 +188,13 @@ export class World {
   private begun(header: PointsHeader): void {
     this.look.uniforms.up.value.set(...header.up);
     if (!this.framing.done) this.view.setUp(new Vector3(...header.up));
-    this.frame(new Vector3(...header.center), header.radius);
+    this.frameCloud(new Vector3(...header.center), header.radius);
+  }
+
+  /** As the cloud is, where snapshots on the way to it were seen from elsewhere. */
+  private frameCloud(center: Vector3, radius: number): void {
+    const cameras = this.still.length ? this.still : this.cameras.list;
+    this.frame(center, radius, cameras, this.framing.isOutgrown(center, radius));
   }
 
   /** Draw what has come: at once, then seldom enough to leave most of the time to what comes. */
@@ -203,7 +209,8 @@ export class World {
 
   /** The cloud is there: what has to be known of all of it. */
   private settle(): void {
-    if (this.snapshot?.header.stage === "mapping" && !this.follows("mapping")) this.endSnapshot();
+    if (this.snapshot?.header.stage !== "mapping") this.live.group.visible = false; // the cloud has its points
+    else if (!this.follows("mapping")) this.endSnapshot();
     this.cameras.thumbnails.begin();
     this.ground();
     this.addDetails();
@@ -235,8 +242,9 @@ export class World {
       const cameras = camerasOf(await getJson<CamerasFile>(set.url));
       this.cameraSet = id;
       this.still = cameras;
-      if (this.snapshot) return; // its cameras are newer
-      this.putCameras(cameras);
+      const { snapshot } = this;
+      if (snapshot?.header.stage === "mapping") return; // its cameras are newer, and elsewhere
+      this.putCameras(snapshot ? this.moved(snapshot.cameras) : cameras);
       if (!this.view.touched) this.framing.goHome(cameras, false);
     } catch (error) {
       this.problem = `The cameras could not be loaded: ${inWords(error)}`;
@@ -260,7 +268,7 @@ export class World {
     this.live.group.visible = !wholeCloud;
     if (this.points) this.points.group.visible = wholeCloud;
     if (this.octree) this.octree.group.visible = wholeCloud;
-    if (!wholeCloud && !this.view.touched && this.framing.isOutgrown(snapshot.center, snapshot.radius)) {
+    if (!wholeCloud && snapshot.points && !this.view.touched && this.framing.isOutgrown(snapshot.center, snapshot.radius)) {
       this.cameras.list = []; // frusta that suit the new size
       this.frame(snapshot.center, snapshot.radius, snapshot.cameras, true);
     }
@@ -270,7 +278,7 @@ export class World {
     this.changed.emit();
   }
 
-  private frame(center: Vector3, radius: number, cameras = this.cameras.list, anew = false): void {
+  private frame(center: Vector3, radius: number, cameras: SceneCamera[], anew: boolean): void {
     this.look.uniforms.reference.value = radius * 2;
     this.framing.frame(center, radius, cameras, anew);
   }
