@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+from PIL import Image
 from playwright.sync_api import Route, WebSocketRoute
 
 from pipeline.engine.runtime import EngineFile
@@ -272,6 +276,25 @@ def _pretend_training(tab: Tab, root: Path) -> None:
 
     tab.page.route("**/api/scene", answer)
     tab.page.route_web_socket("**/api/stream", forward)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_without_points_it_says_why_and_can_be_read(
+    scheme: str, desk: EngineFile, new_tab: NewTab
+) -> None:
+    trouble = "The cloud sparse could not be made."
+    nothing = {"clouds": [], "cameras": [], "troubles": [trouble]}
+    tab = new_tab(color_scheme=scheme)
+    tab.page.route(
+        "**/api/scene", lambda route: route.fulfill(json={**route.fetch().json(), **nothing})
+    )
+    tab.open(desk).says(".nothing", trouble)
+    assert "no points to show" in tab.text(".nothing")
+    picture = Image.open(io.BytesIO(tab.page.locator(".nothing").screenshot()))
+    light = np.asarray(picture.convert("L"), np.float32)[60:-60, 280:-80]
+    ground = light[0, -1]
+    assert ground > 200 if scheme == "light" else ground < 50
+    assert np.ptp(light) > 150
 
 
 def test_two_points_are_measured(desk: EngineFile, tab: Tab) -> None:

@@ -121,14 +121,15 @@ export function scenePage(run: Run): Page {
     if (!nothing || !run.view) return;
     const active = run.view.stages.find((one) => one.state === "started");
     const preparing = world.scene?.preparing[0];
-    const words = world.problem || (preparing
+    const isOver = ["done", "failed", "stopped"].includes(run.view.state);
+    const words = world.problem || world.scene?.troubles[0] || (preparing
       ? `The cloud ${preparing.name} is being prepared`
       : active
         ? `${active.name}${active.total ? `: ${count(active.done)} of ${count(active.total)} ${active.unit}` : ""}`
         : `The run is ${run.view.state}`);
     fill(empty, h("strong", {}, words),
-      h("p", {}, preparing ? preparing.why : "Points and cameras appear here as mapping registers photographs."),
-      h("p", {}, h("a", { href: link("photographs") }, "Photographs"), " · ", h("a", { href: link("method") }, "Method")));
+      h("p", {}, preparing ? preparing.why : isOver ? "There are no points to show." : "Points and cameras appear here as mapping registers photographs."),
+      h("p", {}, h("a", { href: link("photographs") }, "Photographs"), " · ", h("a", { href: link("method") }, "Method"), " · ", h("a", { href: link("log") }, "Log")));
   };
   world.changed.on(showEmpty);
   run.changed.on(showEmpty);
