@@ -94,7 +94,8 @@ def save_depth(depth: DepthMaps | NoDepth, root: Path) -> None:
 def load_depth(root: Path, store: DiskStore) -> DepthMaps | NoDepth:
     """The product `depth`; its maps are read when they are asked for.
 
-    Raises DamagedFile where the file of a map is missing, and as `json` and `read_model` do.
+    Raises DamagedFile where the file of a map is missing or cut off, and as `json` and `read_model`
+    do.
     """
     return _load_maps(root / DEPTH)
 
@@ -161,18 +162,21 @@ def write_workspace(maps: DepthMaps, folder: Path) -> None:
 
 
 def open_workspace(folder: Path) -> StoredDepthMaps:
-    """The maps of a dense workspace. Raises DamagedFile where the file of one is missing, and
-    PipelineError where its model cannot be read."""
+    """The maps of a dense workspace. Raises DamagedFile where the file of one is missing or cut
+    off, and PipelineError where its model cannot be read."""
     cameras, images = read_cameras_and_images(folder / dense.SPARSE)
     views = [
         DepthView(images[i].name, cameras[images[i].camera], images[i].cam_from_world)
         for i in sorted(images)
     ]
     for view in views:
-        needed = [dense.map_path(folder, kind, view.name) for kind in _MAPS]
-        for path in (*needed, folder / dense.IMAGES / view.name):
+        maps = [dense.map_path(folder, kind, view.name) for kind in _MAPS]
+        for path in (*maps, folder / dense.IMAGES / view.name):
             if not path.is_file():
                 raise DamagedFile(f"{path} is missing")
+        for path in maps:
+            if not dense.is_whole(path):
+                raise DamagedFile(f"{path} is not whole")
     return StoredDepthMaps(folder, views)
 
 

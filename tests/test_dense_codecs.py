@@ -84,6 +84,16 @@ def test_a_missing_file_is_told_at_once(tmp_path: Path, file: str) -> None:
         load_depth(tmp_path, DiskStore(tmp_path))
 
 
+@pytest.mark.parametrize("kind", ["depth_maps", "normal_maps", "confidence_maps"])
+@pytest.mark.parametrize("length", [0, 3, 40, -1])
+def test_a_map_that_was_cut_off_is_told_at_once(tmp_path: Path, kind: str, length: int) -> None:
+    save_depth(some_maps(), tmp_path)
+    path = tmp_path / f"depth/stereo/{kind}/b/one.png.geometric.bin"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(DamagedFile, match=r"one\.png\.geometric\.bin is not whole"):
+        load_depth(tmp_path, DiskStore(tmp_path))
+
+
 def test_a_damaged_file_is_told_when_it_is_read(tmp_path: Path) -> None:
     save_depth(some_maps(), tmp_path)
     loaded = load_depth(tmp_path, DiskStore(tmp_path))

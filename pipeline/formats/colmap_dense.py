@@ -7,6 +7,7 @@ for every pixel that has one its column, row, number of images, and their indice
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -19,6 +20,9 @@ DEPTH, NORMALS, CONFIDENCE = "depth_maps", "normal_maps", "confidence_maps"
 """Folders below `stereo`; the last one is our own, in the same form."""
 GRAPHS = "consistency_graphs"
 GEOMETRIC, PHOTOMETRIC = "geometric", "photometric"
+
+_HEADER = re.compile(rb"(\d+)&(\d+)&(\d+)&")
+_LONGEST_HEADER = 64
 
 
 def map_path(workspace: Path, kind: str, name: str, check: str = GEOMETRIC) -> Path:
@@ -55,3 +59,15 @@ def read_map(path: Path) -> Float32s:
         ) from error
     found = np.ascontiguousarray(planes, np.float32)
     return found[..., 0] if shape[0] == 1 else found
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file has the size that a map of its header has; its values are not looked at.
+    Raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_HEADER)
+    header = _HEADER.match(start)
+    if header is None:
+        return False
+    width, height, channels = (int(number) for number in header.groups())
+    return path.stat().st_size == header.end() + 4 * width * height * channels
