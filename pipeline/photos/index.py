@@ -119,7 +119,7 @@ def _require_enough(
         "Too few photographs",
         f"{listing.folder} has {len(usable)} of the {MIN_PHOTOS} usable photographs that are "
         f"needed{left_out}",
-        f"add {FORMATS_IN_WORDS} photographs of the same scene from other places",
+        f"Add {FORMATS_IN_WORDS} photographs of the same scene from other places.",
     )
 
 

@@ -114,6 +114,7 @@ def test_too_few_photographs_is_an_error_that_lists_the_refused(
     with pytest.raises(PipelineError) as caught:
         ingest(photo_folder)
     assert "has 2 of the 3 usable photographs that are needed" in caught.value.message
+    assert caught.value.hint.startswith("Add JPEG, PNG") and caught.value.hint.endswith(".")
     assert "b.jpg" in caught.value.message and "c.jpg" in caught.value.message
 
 
