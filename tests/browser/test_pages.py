@@ -118,6 +118,22 @@ def test_a_cell_of_the_matrix_is_a_pair(desk: EngineFile, tab: Tab) -> None:
     assert tab.page.url.endswith("#pair/0/1")
 
 
+def test_addresses_of_what_is_not_there_are_answered_in_words(desk: EngineFile, tab: Tab) -> None:
+    last = f"from 0 to {PHOTOGRAPHS - 1}"
+    tab.open(desk, "photograph/99")
+    tab.says(".side .about", f"There is no photograph 99: photographs have numbers {last}")
+    tab.go("photograph")
+    tab.says(".side .about", "no photograph without a number")
+    for wrong in ("0/99", "3/3", "3"):
+        tab.go(f"pair/{wrong}")
+        tab.says(".side .about", f"There is no pair {wrong.replace('/', ' and ')}")
+    tab.go("pair/1/0")
+    tab.until(lambda stats: stats["page"] == "pair" and stats.get("inliers"))
+    tab.go("scene?layers=constructor,grid,-axes&colour=none")
+    tab.reload()
+    tab.until(lambda stats: stats.get("points"))
+
+
 def test_the_method_has_stages_curves_and_parameters(desk: EngineFile, tab: Tab) -> None:
     tab.open(desk, "method").until(
         lambda stats: stats["parameters"] > 50 and stats["stages"] == len(STAGE_NAMES)

@@ -23,6 +23,12 @@ function shared<T>(path: string): () => Promise<T> {
 export const photographs = shared<PhotographsAnswer>("/api/photographs");
 export const pairs = shared<PairsAnswer>("/api/pairs");
 
+/** What to say where an address names a photograph or a pair that there is not. */
+export function noSuch(what: string, { photographs: all, gaps }: PhotographsAnswer): Error {
+  const known = all.length ? `photographs have numbers from 0 to ${all.length - 1}` : gaps.join("; ") || "there are no photographs yet";
+  return new Error(`There is no ${what}: ${known}.`);
+}
+
 export interface Neighbour {
   photo: Photograph;
   pair: PairRow;

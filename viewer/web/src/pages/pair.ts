@@ -9,7 +9,7 @@ import { count, number } from "../format";
 import type { PairRow, Photograph } from "../messages";
 import type { Page } from "../page";
 import { pictureOf, thumbnailOf } from "../pictures";
-import { neighbours, pairs, photographs } from "./data";
+import { neighbours, noSuch, pairs, photographs } from "./data";
 import { PictureView, type Placed, type Pointer, secondPlace } from "./picture_view";
 
 interface MatchesHeader {
@@ -187,7 +187,7 @@ export function pairPage(): Page {
         }, (value) => `${Math.round(value * 100)} %`).element,
         note, h("h2", {}, "Other pairs of the first"), partners)),
     async show([first, second]) {
-      pair = [Number(first), Number(second)];
+      pair = [Number(first), Number(second)].sort((one, other) => one - other) as [number, number];
       removeEventListener("keydown", keys);
       addEventListener("keydown", keys);
       setText(note, "Loading matches");
@@ -195,7 +195,7 @@ export function pairPage(): Page {
         const [photos, rows] = await Promise.all([photographs(), pairs()]);
         order = rows.pairs;
         const [a, b] = [photos.photographs[pair[0]], photos.photographs[pair[1]]];
-        if (!a || !b) throw new Error("There is no such pair.");
+        if (!a || !b || a === b) throw noSuch(`pair ${[first, second].filter(Boolean).join(" and ")}`, photos);
         fill(title, a.name, h("br"), b.name);
         place(a, b);
         const found = neighbours(a.index, photos.photographs, order).slice(0, 16);

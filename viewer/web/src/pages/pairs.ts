@@ -114,7 +114,8 @@ export function pairsPage(): Page {
         for (const row of rows) cells.set(row[0] * all.length + row[1], row);
         most = rows.reduce((max, row) => Math.max(max, row[2], row[3] ?? 0), 1);
         const verified = rows.filter((row) => row[3] !== null && !row[5]).length;
-        setText(summary, `${count(rows.length)} pairs compared · ${count(verified)} verified`);
+        const counts = `${count(rows.length)} pairs compared · ${count(verified)} verified`;
+        setText(summary, rows.length ? counts : [counts, ...photos.gaps].join(" · "));
         setText(hint, HINT);
         draw();
         list();

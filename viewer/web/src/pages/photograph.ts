@@ -7,7 +7,7 @@ import { count, number } from "../format";
 import type { Photograph } from "../messages";
 import type { Page } from "../page";
 import { pictureOf, thumbnailOf } from "../pictures";
-import { neighbours, pairs, photographs } from "./data";
+import { neighbours, noSuch, pairs, photographs } from "./data";
 import { DepthPicture } from "./depth_picture";
 import { verdict } from "./photographs";
 import { PictureView, type Placed, secondPlace } from "./picture_view";
@@ -112,9 +112,10 @@ export function photographPage(): Page {
       removeEventListener("keydown", keys);
       addEventListener("keydown", keys);
       try {
-        all = (await photographs()).photographs;
+        const answer = await photographs();
+        all = answer.photographs;
         const photo = all[index];
-        if (!photo) throw new Error(`There is no photograph ${which}.`);
+        if (!photo) throw noSuch(`photograph ${which ?? "without a number"}`, answer);
         setText(title, photo.name);
         setText(state, verdict(photo));
         state.dataset["registered"] = photo.registered === null ? "open" : photo.registered ? "yes" : "no";

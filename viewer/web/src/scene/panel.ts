@@ -157,7 +157,7 @@ export class Panel {
   applyLayers(text: string | null): void {
     for (const part of (text ?? "").split(",").filter(Boolean)) {
       const name = part.replace("-", "") as LayerName;
-      if (this.layers[name]) this.switch(name, !part.startsWith("-"));
+      if (Object.hasOwn(this.layers, name)) this.switch(name, !part.startsWith("-"));
     }
   }
 
