@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from pipeline.engine.runtime import EngineFile
+from pipeline.radiance.planar.drawing import METHOD_COLORS
 from pipeline.stages import STAGE_NAMES
 from tests.browser.conftest import NewTab
 from tests.browser.runs import PHOTOGRAPHS
@@ -168,6 +170,12 @@ def test_a_planar_run_begins_with_its_own_page(planar: EngineFile, tab: Tab) -> 
         "document.querySelector('img.animation').naturalWidth > 10"
     ))  # fmt: skip
     tab.wait_for(lambda: tab.pixels(".plot canvas").variance > 1.0)
+    dots: list[str] = tab.page.evaluate(
+        "[...document.querySelectorAll('.dot')].map(dot => getComputedStyle(dot).backgroundColor)"
+    )
+    for drawn, dot in zip(tuple(METHOD_COLORS.values())[:2], dots, strict=True):
+        listed = [int(one) for one in re.findall(r"\d+", dot)]
+        assert np.argsort(drawn).tolist() == np.argsort(listed).tolist()  # the same hue, roughly
     links = tab.page.locator("nav a")
     tab.wait_for(lambda: links.all_inner_texts() == ["Planar", "Method", "Log"])
 

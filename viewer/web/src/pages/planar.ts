@@ -15,11 +15,12 @@ interface MethodCurve {
   final: { warp_error: number; psnr: number };
 }
 
+// Those of the animation, lighter: they are seen on dark ground, too.
 const COLOURS: { [method: string]: string } = {
-  "smooth-grid": "#f0b64a",
-  barf: "#4cc2a8",
-  full: "#e5707a",
-  none: "#8fa3c4",
+  "smooth-grid": "#1a9c78",
+  barf: "#dd6a1f",
+  full: "#6f86dd",
+  none: "#b565a8",
 };
 const WORDS: { [method: string]: string } = {
   "smooth-grid": "grid of pixels, from coarse to fine",
