@@ -155,7 +155,8 @@ def _identify(request: web.Request, access: Access, user: str, guesses: TokenBuc
             401,
             "No valid token",
             "The token is missing, or belongs to another run or an earlier start of this one.",
-            "Each start has a new token: engine.json in the folder of the socket holds it.",
+            "`barfield view RUN` prints the address with the token of this start; for scripts, "
+            "engine.json in the folder of the socket holds it.",
             headers={"WWW-Authenticate": "Bearer"},
         )
     return Caller(by, role)

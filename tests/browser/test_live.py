@@ -166,7 +166,9 @@ def test_killed_and_started_again(growing: Growing, tab: Tab, new_tab: NewTab) -
     growing.host.wait_until_empty()
     engine = growing.again()
     tab.until(lambda stats: stats["connection"] == "refused")
-    tab.says(".banner", "Open the address that the terminal prints")
+    tab.says(
+        ".banner", "Open the address that the terminal prints (barfield view RUN prints it again)"
+    )
     other = new_tab(beside=tab).open(engine)
     grow(other)
     stats = tab.until(lambda stats: stats["connection"] == "live")

@@ -23,7 +23,7 @@ const WORDS: { [key in Connection]: string } = {
 
 const REFUSED =
   "This server does not know this browser's token: the engine was started again, and each start has a new one. " +
-  "Open the address that the terminal prints (barfield status RUN shows it too).";
+  "Open the address that the terminal prints (barfield view RUN prints it again).";
 
 export function topBar(run: Run, pages: () => PageName[]): { element: HTMLElement; refresh(): void } {
   const name = h("span", { class: "run-name" });
