@@ -158,7 +158,7 @@ def _lost(photo: Photo, reason: str) -> PipelineError:
     return PipelineError(
         "Photograph changed",
         f"{photo.path} was read before, and now {reason}",
-        "put the photograph back as it was, or run again to leave it out",
+        "Put the photograph back as it was, or run again to leave it out.",
     )
 
 

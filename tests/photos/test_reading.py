@@ -259,3 +259,12 @@ def test_float_pictures_of_any_range_are_stretched(tmp_path: Path) -> None:
     grey, _ = read_grey(photo_of(path), 3200)
     assert grey.min() == 0 and grey.max() == 255
     assert 120 <= np.median(grey) <= 135
+
+
+def test_a_photograph_that_is_gone_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "gone.jpg"
+    with pytest.raises(
+        PipelineError, match=r"gone\.jpg was read before, and now it cannot"
+    ) as told:
+        read_grey(photo_of(path), 3200)
+    assert told.value.hint.startswith("Put the photograph back") and told.value.hint.endswith(".")
