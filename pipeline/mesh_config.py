@@ -76,6 +76,14 @@ class MeshConfig(StageConfig):
         gt=0.1,
         le=100.0,
     )
+    max_gap: float = setting(
+        4.0,
+        "how far from what photographs agree on the surface goes on where at least two look and "
+        "none sees through it; 0: nowhere",
+        unit="cells",
+        ge=0.0,
+        le=100.0,
+    )
     min_island: int = setting(
         200, "parts of the surface with fewer triangles are left out", unit="triangles", ge=0
     )

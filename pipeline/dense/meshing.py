@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from pipeline.dense.depth_views import MeshViews
 from pipeline.dense.fusion import Fusion
@@ -16,6 +17,7 @@ from pipeline.formats.triangle_mesh import TriangleMesh
 from pipeline.geometry.arrays import Float64s, Int64s, UInt8s
 from pipeline.mesh_config import MeshConfig
 
+_LOOKS = 2  # views that have to look where a surface bridges a gap
 SUPPORT = 2.0  # as much as the error that fusion allows, for a vertex that a view sees
 
 
@@ -23,12 +25,14 @@ SUPPORT = 2.0  # as much as the error that fusion allows, for a vertex that a vi
 class Surface:
     """mesh: with normals and colours. voxel: edge of its cells, in the world.
 
-    holes: that were closed, and the size of the largest. holes_left: borders that stay.
-    unsupported: triangles that no view saw. islands: triangles of parts that were too small.
+    bridging: triangles that no view saw, and none saw through. holes: that were closed, and the
+    size of the largest. holes_left: borders that stay. unsupported: triangles that were left out.
+    islands: triangles of parts that were too small.
     """
 
     mesh: TriangleMesh
     voxel: float
+    bridging: int
     holes: int
     largest_hole: float
     holes_left: int
@@ -38,9 +42,12 @@ class Surface:
 
 @dataclass(frozen=True, eq=False)
 class _Sightings:
-    """counts: (V,) views that see each vertex. rgb: (V, 3) the mean of what they see."""
+    """counts: (V,) views that see each vertex. looks: that have it in their picture. through: that
+    see something behind it. rgb: (V, 3) the mean of what those see that see it."""
 
     counts: Int64s
+    looks: Int64s
+    through: Int64s
     rgb: UInt8s
 
 
@@ -67,20 +74,37 @@ def make_surface(
         xyz, faces = poisson_surface(fusion.fused.cloud, voxel)
     share = SUPPORT * config.max_depth_error / 100.0
     seen = yield from _sightings(views, xyz, vertex_normals(xyz, faces), share)
-    supported = (seen.counts[faces] > 0).all(axis=1)
+    away, nearest = cKDTree(fusion.fused.cloud.xyz).query(xyz)
+    sure = seen.counts > 0
+    bridging = ~sure & (away <= config.max_gap * voxel)
+    bridging &= (seen.looks >= _LOOKS) & (seen.through == 0)
+    assert fusion.fused.cloud.rgb is not None, "a fused cloud has colours"
+    rgb = np.where(sure[:, None], seen.rgb, fusion.fused.cloud.rgb[nearest])
+    supported = (sure | bridging)[faces].all(axis=1)
     unsupported = len(faces) - int(supported.sum())
     faces = faces[supported]
+    bridges = bridging[faces].any(axis=1)
     large = large_islands(faces, len(xyz), config.min_island)
     islands = len(faces) - int(large.sum())
+    bridge_count = int(bridges[large].sum())
     rows, faces = used_vertices(faces[large], len(xyz))
     before = len(rows)
     filling = close_holes(xyz[rows], faces, config.max_hole)
-    rgb = _with_middles(seen.rgb[rows], filling.faces, before, len(filling.xyz))
+    rgb = _with_middles(rgb[rows], filling.faces, before, len(filling.xyz))
     normals = vertex_normals(filling.xyz, filling.faces)
     mesh = TriangleMesh(
         filling.xyz.astype(np.float32), filling.faces, rgb, normals.astype(np.float32)
     )
-    return Surface(mesh, voxel, filling.count, filling.largest, filling.left, unsupported, islands)
+    return Surface(
+        mesh,
+        voxel,
+        bridge_count,
+        filling.count,
+        filling.largest,
+        filling.left,
+        unsupported,
+        islands,
+    )
 
 
 def _with_middles(rgb: UInt8s, faces: Int64s, before: int, count: int) -> UInt8s:
@@ -97,12 +121,14 @@ def _sightings(
     views: MeshViews, xyz: Float64s, normals: Float64s, share: float
 ) -> Generator[int, None, _Sightings]:
     """What sees each vertex; what is seen head on and from near counts most for its colour."""
-    counts = np.zeros(len(xyz), np.int64)
+    counts, looks, through = np.zeros((3, len(xyz)), np.int64)
     sums, weights = np.zeros((len(xyz), 3)), np.zeros(len(xyz))
     for n in range(len(views)):
         yield n
         view = views[n]
         seen, at = view.sees(xyz, share)
+        looks += at.inside
+        through += at.inside & (view.depth[at.rows, at.columns] > (1.0 + share) * at.depths)
         hits = np.flatnonzero(seen)
         counts[hits] += 1
         away = view.pose.center - xyz[hits]
@@ -112,4 +138,4 @@ def _sightings(
         sums[hits] += weight[:, None] * view.rgb[at.rows[hits], at.columns[hits]]
         weights[hits] += weight
     rgb = sums / np.where(weights > 0, weights, 1.0)[:, None]
-    return _Sightings(counts, np.rint(rgb).astype(np.uint8))
+    return _Sightings(counts, looks, through, np.rint(rgb).astype(np.uint8))

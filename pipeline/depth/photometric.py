@@ -24,6 +24,7 @@ _PLANE_STEP_PX, _STEP_PX = 1.0, 0.7
 _ROUNDS = 2
 _AROUND = (-2, -1, 0, 1, 2)  # steps from the surface
 _BESIDE = (-1, 0, 1)  # steps from that of the nearer or the farther side
+_AGREE = 4  # sources that have to, at most: what few photographs show has few
 _REACH_PX = 5  # window in which sides are looked for
 _SMALL, _LARGE = 0.1, 0.6  # penalties, in units of 1 - NCC
 _PENALTY, _MOST_STEPS = 0.1, 6.0
@@ -34,9 +35,10 @@ def find_inverse_depth(
 ) -> Tensor:
     """Inverse depth (H, W) of every pixel, in units of the world.
 
-    depths: nearest and farthest to look for. Half of the sources, rounded up, have to agree.
+    depths: nearest and farthest to look for. Half of the sources, rounded up, have to agree, but no
+    more than four.
     """
-    best = (len(sources) + 1) // 2
+    best = min((len(sources) + 1) // 2, _AGREE)
     coarsest, *factors = _factors(max(reference.grey.shape))
     found = _sweep_range(_sweep(reference, sources, coarsest, best), depths)
     middle = 0.5 * (1.0 / depths[0] + 1.0 / depths[1])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from pipeline.dense.surface_making import Outcome, make_surfaces
 from pipeline.dense_codecs import load_mesh, save_mesh
@@ -16,7 +17,7 @@ from pipeline.geometry.arrays import Float64s
 from pipeline.item_store import DiskStore
 from pipeline.mesh_config import MeshConfig
 from pipeline.mesh_products import NoMesh, SurfaceMesh
-from tests.dense.ball_world import BallMaps, ball_maps, off_surface
+from tests.dense.ball_world import FLOOR, BallMaps, ball_maps, off_surface
 
 pytestmark = pytest.mark.open3d
 QUICK = MeshConfig(method="tsdf", voxel_px=3.0, texture_triangles=2000)
@@ -113,6 +114,33 @@ def test_holes_are_closed_and_counted(whole: Outcome) -> None:
         np.linalg.norm(middles(o.product) - (0.0, -1.0, 0.0), axis=1).min() for o in (closed, left)
     ]
     assert near[0] < near[1]
+
+
+def test_a_surface_bridges_what_no_view_knows_but_not_what_one_sees_through() -> None:
+    """Two strips of the floor are known to nobody; of one, a view knows what is behind."""
+    maps = ball_maps()
+    strips = {"unknown": (-2.4, -2.1), "open": (2.1, 2.4)}
+    for n, found in enumerate(maps.maps):
+        depth, places = found.depth.copy(), middles_of(maps, n)
+        on_floor = np.abs(places[..., 1] - FLOOR) < 0.05
+        for name, (low, high) in strips.items():
+            within = on_floor & (places[..., 0] > low) & (places[..., 0] < high)
+            depth[within] = 2.0 * depth[within] if name == "open" and n == 0 else 0.0
+        maps.maps[n] = replace(found, depth=depth)
+
+    def share_on(max_gap: float, name: str) -> float:
+        """Of a strip, how many places have a triangle near."""
+        outcome = outcome_of(maps, method="poisson", texture=False, max_gap=max_gap, max_hole=0)
+        bridging = outcome.report["triangles_bridging"]
+        assert isinstance(bridging, int) and (bridging > 0) == (max_gap > 0)
+        x = np.linspace(*strips[name], 7)[1:-1]
+        z = np.linspace(-1.5, 1.5, 31)
+        wanted = np.stack([*np.meshgrid(x, [FLOOR], z, indexing="ij")], axis=-1).reshape(-1, 3)
+        near = cKDTree(middles(outcome.product)).query(wanted)[0]
+        return float((near < 0.06).mean())
+
+    assert share_on(6.0, "unknown") > 0.9 > 0.2 > share_on(6.0, "open")
+    assert share_on(0.0, "unknown") < 0.2
 
 
 def middles_of(maps: BallMaps, n: int) -> Float64s:
