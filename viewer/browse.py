@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from pipeline.browsing import Browser, Facts, NotThere, NotYet, Picture
 from pipeline.engine.interface import Engine
 from pipeline.errors import PipelineError
-from viewer.files import ASK_AGAIN, FOR_GOOD, send_file, takes_gzip
+from viewer.files import ASK_AGAIN, FOR_GOOD, send_beginning, send_file, takes_gzip
 from viewer.reading import Query, read_query
 from viewer.refusals import Refused
 from viewer.writing import as_json
@@ -32,6 +32,13 @@ class PictureQuery(Query):
     """v: whatever changes when the photographs do; with it, browsers need not ask again."""
 
     v: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+
+
+class CloudQuery(Query):
+    """first: only so many bytes of the file; a browser that is told of a file together with the
+    page can ask for nothing else of it."""
+
+    first: int | None = Field(None, ge=1, le=2**20)
 
 
 class Browse:
@@ -69,10 +76,13 @@ class Browse:
         return web.Response(text=as_json(answer), content_type="application/json")
 
     async def cloud(self, request: web.Request) -> web.StreamResponse:
-        """A file of a cloud."""
-        read_query(request, Query)
+        """A file of a cloud, or what it begins with."""
+        first = read_query(request, CloudQuery).first
         cloud, file = request.match_info["cloud"], request.match_info["file"]
-        return send_file(await self._look(lambda run: run.cloud_file(cloud, file)), FOR_GOOD)
+        path = await self._look(lambda run: run.cloud_file(cloud, file))
+        if first is None:
+            return send_file(path, FOR_GOOD)
+        return await asyncio.to_thread(send_beginning, path, first, FOR_GOOD)
 
     async def mesh(self, request: web.Request) -> web.StreamResponse:
         """The file of a mesh."""

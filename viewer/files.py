@@ -23,6 +23,9 @@ FOR_GOOD = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
 """For what may change: browsers ask whether it has, and get it only then."""
 
+WHOLE = "X-Whole-Length"
+"""Header with the bytes of a file of which only the first ones are sent."""
+
 _REFUSED = re.compile(r"q=0(\.0*)?")
 CLIENT = Path(__file__).parent / "web" / "dist"
 HOW_TO_BUILD = "python -m viewer.web.build"
@@ -54,6 +57,19 @@ def send_file(path: Path, caching: str, media_type: str | None = None) -> web.Fi
     kind = media_type or MEDIA_TYPES.get(path.suffix, "application/octet-stream")
     headers = {"Content-Type": kind, "Cache-Control": caching, "Vary": "Accept-Encoding"}
     return web.FileResponse(path, headers=headers)
+
+
+def send_beginning(path: Path, count: int, caching: str) -> web.Response:
+    """The answer that sends at most so many of the first bytes of a file, and tells its size."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(count)
+            size = os.fstat(file.fileno()).st_size
+    except OSError:
+        raise Refused(404, "No such file", f"{path.name} cannot be read.") from None
+    kind = MEDIA_TYPES.get(path.suffix, "application/octet-stream")
+    headers = {"Content-Type": kind, "Cache-Control": caching, WHOLE: str(size)}
+    return web.Response(body=first, headers=headers)
 
 
 def takes_gzip(accepted: str) -> bool:

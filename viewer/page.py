@@ -40,6 +40,10 @@ td, th {{ text-align: left; padding: 0 1.5em 0 0; vertical-align: top }}
 """
 
 
+# The points of a first picture: all of them would compete with the code that draws them.
+FIRST_POINTS = "points.bin?first=131072"  # as in prefetch.ts
+
+
 class PageQuery(Query):
     """token: signs a browser in."""
 
@@ -80,7 +84,7 @@ class Page:
         except PipelineError:
             clouds = ()  # the page asks for itself, and says what is wrong
         streamed = [cloud for cloud in clouds if cloud.format == "points"]
-        begin = ("points.bin",) if streamed else ("metadata.json", "hierarchy.bin")
+        begin = (FIRST_POINTS,) if streamed else ("metadata.json", "hierarchy.bin")
         if clouds:
             url = (streamed or clouds)[-1].url  # as `firstCloud` in prefetch.ts
             page.headers["Link"] = ", ".join(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Route
 
 from pipeline.engine.runtime import EngineFile
+from tests.bench.cloud_runs import streamed_run, terrain
+from tests.browser.runs import viewed
 from tests.browser.tab import Tab
+from tests.engine_runs import Host
 
 PHOTOGRAPHS = re.compile(r"/assets/photographs-\w+\.js$")
 SCENE = re.compile(r"/assets/page-\w+\.js$")
@@ -19,13 +23,37 @@ def test_what_the_scene_begins_with_is_asked_for_once(desk: EngineFile, tab: Tab
     asked: Counter[str] = Counter()
     tab.open(desk)
     tab.settled()  # it may have been prepared meanwhile
-    tab.page.on("request", lambda request: asked.update([urlsplit(request.url).path]))
+    tab.page.on("request", lambda request: asked.update([_target(request.url)]))
     tab.reload()
     tab.settled()
-    cloud = tab.stats()["cloud"]
-    for path in ("/api/scene", f"/clouds/{cloud}/points.bin", f"/clouds/{cloud}/cameras.json"):
-        assert asked[path] == 1, path
+    cloud = f"/clouds/{tab.stats()['cloud']}"
+    for target in ("/api/scene", f"{cloud}/points.bin?first=131072", f"{cloud}/cameras.json"):
+        assert asked[target] == 1, target
+    assert asked[f"{cloud}/points.bin"] <= 1  # the rest of it, if there is more
     assert not any("details" in path or "steps" in path or "octree" in path for path in asked)
+
+
+def test_a_cloud_that_is_asked_for_in_two_parts_is_whole(
+    desk_host: Host, tmp_path: Path, tab: Tab
+) -> None:
+    points = 40_000  # a third of a megabyte
+    streamed_run(tmp_path / "run", *terrain(points))
+    asked: list[tuple[str, str]] = []
+    tab.page.on(
+        "request",
+        lambda request: asked.append((_target(request.url), request.headers.get("range", ""))),
+    )
+    tab.open(viewed(desk_host, tmp_path / "run"))
+    stats = tab.until(lambda stats: stats.get("points") == points)
+    assert stats["problem"] == ""
+    file = f"/clouds/{stats['cloud']}/points.bin"
+    parts = [(target, part) for target, part in asked if target.startswith(file)]
+    assert parts == [(f"{file}?first=131072", ""), (file, "bytes=131072-")]
+
+
+def _target(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def test_on_another_page_there_is_no_scene(desk: EngineFile, tab: Tab) -> None:

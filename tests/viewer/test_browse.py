@@ -50,7 +50,7 @@ def test_with_the_page_comes_the_cloud_that_its_scene_asks_for(browsed: Server) 
         return browsed.send("/").headers.get("link")
 
     assert told("points", "points", "potree") == (
-        "</clouds/1/points.bin>; rel=preload; as=fetch; crossorigin"
+        "</clouds/1/points.bin?first=131072>; rel=preload; as=fetch; crossorigin"
     )
     assert told("potree", "potree") == (
         "</clouds/1/metadata.json>; rel=preload; as=fetch; crossorigin, "
@@ -129,6 +129,15 @@ def test_clouds_are_sent_in_parts_and_kept_for_good(browsed: Server) -> None:
     assert browsed.send(target, {"Range": "bytes=-0"}).status == 416
     assert browsed.send(target, {"Range": "bytes=-2"}).body == b"\xfe\xff"
     assert browsed.send(target, {"If-None-Match": whole.headers["etag"]}).status == 304
+    first = browsed.send(f"{target}?first=300")
+    assert (first.status, first.body) == (200, whole.body[:300])
+    assert first.headers["x-whole-length"] == "10240"
+    assert first.headers["cache-control"] == FOR_GOOD
+    assert first.headers["content-type"] == "application/octet-stream"
+    assert browsed.send(f"{target}?first=999999").body == whole.body
+    for wrong in ("0", "-1", "x", "1048577", "1e3"):
+        assert browsed.send(f"{target}?first={wrong}").status == 400
+    assert browsed.send(f"{cloud_of(browsed)}/octree.bin?first=300").status == 404
     cameras = browsed.send(f"{cloud_of(browsed)}/cameras.json")
     assert cameras.headers["content-type"] == "application/json"
     assert cameras.json == {"cameras": [], "images": []}

@@ -23,8 +23,8 @@ async function refusal(response: Response): Promise<ApiError> {
   }
 }
 
-async function get(path: string, signal?: AbortSignal): Promise<Response> {
-  const response = await fetch(path, signal ? { signal } : {});
+export async function get(path: string, signal?: AbortSignal, headers: Record<string, string> = {}): Promise<Response> {
+  const response = await fetch(path, { headers, ...(signal ? { signal } : {}) });
   if (!response.ok) throw await refusal(response);
   return response;
 }
@@ -38,8 +38,12 @@ export async function getBundle<Header>(path: string, signal?: AbortSignal): Pro
 }
 
 /** A body that is read while it comes. */
-export async function getStream(path: string, signal?: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-  const response = await get(path, signal);
+export async function getStream(
+  path: string,
+  signal?: AbortSignal,
+  headers: Record<string, string> = {},
+): Promise<ReadableStream<Uint8Array>> {
+  const response = await get(path, signal, headers);
   if (!response.body) throw new ApiError(0, "Nothing came", path, "");
   return response.body;
 }

@@ -1,12 +1,13 @@
 // The scene's first requests, made before the code that draws has come.
 
-import { getJson, getStream } from "../api";
+import { get, getJson, getStream } from "../api";
 import type { Cloud, SceneAnswer } from "../messages";
 
 const PATIENCE_MS = 150;
+const FIRST_BYTES = 1 << 17; // as in viewer/page.py
 let answer: Promise<SceneAnswer> | null = null;
 const begun = new Map<string, Promise<Response>>(); // by address and part
-let points: { url: string; body: Promise<ReadableStream<Uint8Array>> } | null = null;
+let points: { url: string; first: Promise<Response> } | null = null;
 
 export function firstCloud(scene: SceneAnswer, id?: string | null): Cloud | undefined {
   const wanted = id ? scene.clouds.find((cloud) => cloud.id === id || cloud.name === id) : undefined;
@@ -25,12 +26,11 @@ export function prefetchScene(wanted: boolean): Promise<boolean> {
       const cloud = firstCloud(scene);
       if (cloud?.format === "potree" && wanted) void prefetchOctree(cloud);
       if (cloud?.format !== "points") return cloud !== undefined;
+      if (!wanted) return true;
       const url = `${cloud.url}points.bin`;
-      const body = getStream(url);
-      body.catch(() => undefined); // whoever takes it sees the error
-      if (wanted) points = { url, body };
-      // The server has told the browser of it with the page; what nobody wants ends here.
-      else void body.then((stream) => stream.cancel(), () => undefined);
+      const first = get(`${url}?first=${FIRST_BYTES}`);
+      first.catch(() => undefined); // whoever takes it sees the error
+      points = { url, first };
       return true;
     },
     () => false,
@@ -74,11 +74,19 @@ export function sceneAnswer(): Promise<SceneAnswer> {
   return taken;
 }
 
-export function pointsStream(url: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-  if (points?.url === url) {
-    const { body } = points;
-    points = null;
-    return body;
-  }
-  return getStream(url, signal);
+/** A cloud from its beginning, which may be here already; the rest is asked for now that all code has come. */
+export async function pointsStream(url: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+  if (points?.url !== url) return getStream(url, signal);
+  const first = await points.first;
+  points = null;
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const isWhole = Number(first.headers.get("X-Whole-Length")) <= FIRST_BYTES;
+  const rest = isWhole ? null : getStream(url, signal, { Range: `bytes=${FIRST_BYTES}-` });
+  const send = async () => {
+    await first.body!.pipeTo(writable, { preventClose: rest !== null });
+    await (await rest)?.pipeTo(writable);
+  };
+  send().catch((error) => writable.abort(error).catch(() => undefined));
+  rest?.catch(() => undefined); // `send` sees the error, later
+  return readable;
 }
