@@ -187,7 +187,7 @@ def test_checkpoints_that_do_not_fit_are_refused_with_a_reason(problem: Problem)
     without = {key: value for key, value in good.arrays.items() if key != name}
     cases: list[tuple[Any, Any, str]] = [
         (good.arrays, {**good.data, "format": 99}, "format 99"),
-        (good.arrays, {"format": 2}, "lacks 'config'"),
+        (good.arrays, {"format": good.data["format"]}, "lacks 'config'"),
         (without, good.data, "corrections"),
         ({**good.arrays, name: broken}, good.data, "not finite"),
         ({**good.arrays, name: broken[:3]}, good.data, r"corrections is float32 \(3, 6\)"),
