@@ -199,12 +199,12 @@ def stage_table(report: Mapping[str, Any]) -> Table:
 
 
 def _facts(facts: Mapping[str, Any]) -> list[str]:
-    """The entries that fit in a line: numbers, words and truth values."""
+    """The entries that fit in a line: numbers, words where there are some, and truth values."""
     found = []
     for key, value in facts.items():
         if isinstance(value, float):
             found.append(f"{key} {value:.4g}")
-        elif isinstance(value, str | int):
+        elif isinstance(value, int) or (isinstance(value, str) and value):
             text = json.dumps(value) if isinstance(value, bool) else str(value)
             found.append(f"{key} {text}")
     return found

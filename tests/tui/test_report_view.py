@@ -1,4 +1,4 @@
-"""What reports and `barfield compare` say of depth maps and meshes."""
+"""What reports and `barfield compare` say of stages, depth maps and meshes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from pipeline.comparison import Comparison
 from pipeline.depth_errors import DepthErrors
 from pipeline.mesh_errors import MeshErrors
-from tui.report_view import outcome, show_comparison
+from tui.report_view import outcome, show_comparison, stage_table
 
 CAMERAS = Comparison(4, 4, 0.001, 0.002, 0.0005, 0.01, 0.02, model="sparse/0")
 
@@ -62,3 +62,12 @@ def test_the_outcome_tells_of_surfaces_and_why_there_are_none() -> None:
     ]
     report["stages"] = {"depth": {"photographs": 0, "reason": "a"}, "mesh": {"reason": "b"}}
     assert outcome(report) == ["no depth maps: a", "no mesh: b"]
+
+
+def test_a_stage_tells_what_it_found_and_nothing_that_is_empty() -> None:
+    facts = {"state": "done", "steps": 12, "psnr": 24.7811, "refined": False, "reason": "", "r": {}}
+    report = {"seconds": {"radiance": 3.21}, "stages": {"radiance": facts}}
+    found = [list(column.cells) for column in stage_table(report).columns]
+    assert [str(cells[0]) for cells in found] == [
+        "radiance", "3.2", "steps 12, psnr 24.78, refined false",
+    ]  # fmt: skip
