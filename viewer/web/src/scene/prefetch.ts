@@ -77,8 +77,9 @@ export function sceneAnswer(): Promise<SceneAnswer> {
 /** A cloud from its beginning, which may be here already; the rest is asked for now that all code has come. */
 export async function pointsStream(url: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
   if (points?.url !== url) return getStream(url, signal);
-  const first = await points.first;
-  points = null;
+  const asked = points.first;
+  points = null; // whoever tries again asks anew
+  const first = await asked;
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const isWhole = Number(first.headers.get("X-Whole-Length")) <= FIRST_BYTES;
   const rest = isWhole ? null : getStream(url, signal, { Range: `bytes=${FIRST_BYTES}-` });
