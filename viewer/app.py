@@ -27,7 +27,7 @@ from viewer.frames import Frames
 from viewer.limits import LIMITS, Limits
 from viewer.page import Page
 from viewer.ports import LOOPBACK, Ports
-from viewer.refusals import refusals_as_json
+from viewer.refusals import refusals_in_words
 from viewer.security import guard, harden
 from viewer.stream import Streams
 
@@ -70,7 +70,7 @@ def create_app(
     streams = Streams(engine, commands, limits)
     ports = Ports(limits)
     app = web.Application(
-        middlewares=[refusals_as_json, guard(access, limits, ports.names), note_known],
+        middlewares=[refusals_in_words, guard(access, limits, ports.names), note_known],
         client_max_size=limits.body_bytes,
     )
     app[_PORTS] = ports

@@ -1,14 +1,35 @@
-"""How the server says no: JSON with title, message and hint, never a traceback or a path."""
+"""How the server says no: title, message and hint, never a traceback or a path.
+
+Programs get them as JSON; a person who opened the address in a browser, as a page.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from html import escape
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 _log = logging.getLogger(__name__)
+
+# With an icon of its own, as a browser asks for /favicon.ico otherwise.
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="dark light">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 sans-serif; max-width: 40em; margin: 2em auto; padding: 0 1em }}
+</style>
+<h1>{title}</h1>
+<p>{message}
+<p>{hint}
+</html>
+"""
 
 
 class Refused(Exception):
@@ -37,6 +58,15 @@ class Refused(Exception):
         """The refusal as the client gets it."""
         words = {"title": self.title, "message": self.message, "hint": self.hint}
         return web.json_response({"error": words}, status=self.status, headers=self.headers)
+
+    def page(self) -> web.Response:
+        """The refusal as a person reads it."""
+        text = _PAGE.format(
+            title=escape(self.title), message=escape(self.message), hint=escape(self.hint)
+        )
+        return web.Response(
+            text=text, content_type="text/html", status=self.status, headers=self.headers
+        )
 
 
 def our_fault() -> Refused:
@@ -72,17 +102,20 @@ def in_our_words(error: web.HTTPException, method: str, path: str) -> Refused:
 
 
 @web.middleware
-async def refusals_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Middleware: whatever goes wrong is answered in JSON; our own faults are logged."""
+async def refusals_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Middleware: whatever goes wrong is answered as the client reads it; our own faults are
+    logged."""
     try:
         return await handler(request)
-    except Refused as refused:
-        return refused.response()
+    except Refused as error:
+        refused = error
     except web.HTTPException as error:
-        return in_our_words(error, request.method, request.path).response()
+        refused = in_our_words(error, request.method, request.path)
     except ConnectionError:
         raise  # the client is gone: there is nobody to tell
     except Exception:
         # The path, not the query: a query may hold a token.
         _log.exception("%s %s failed", request.method, request.path)
-        return our_fault().response()
+        refused = our_fault()
+    is_person = "text/html" in request.headers.get("Accept", "")
+    return refused.page() if is_person else refused.response()
