@@ -77,7 +77,7 @@ class MeshConfig(StageConfig):
         le=100.0,
     )
     max_gap: float = setting(
-        4.0,
+        8.0,
         "how far from what photographs agree on the surface goes on where at least two look and "
         "none sees through it; 0: nowhere",
         unit="cells",

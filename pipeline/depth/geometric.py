@@ -15,6 +15,7 @@ from torch import Tensor
 from pipeline.depth.sweep import Picture, Transfer, calibration, pixel_centers, sample
 from pipeline.torch_normals import plane_normals
 
+_SAME = 0.5  # of the error up to which depths confirm each other: that is no other depth
 _LEAST_OWN = 1.0  # votes that a pixel's own depth has before anybody is asked
 
 
@@ -40,26 +41,24 @@ class Agreed:
 
 
 def agree(
-    reference: Estimate,
-    sources: Sequence[Estimate],
-    candidates: int,
-    min_views: int,
-    most_error: float,
+    reference: Estimate, sources: Sequence[Estimate], min_views: int, most_error: float
 ) -> Agreed:
-    """Compare a reference with its sources, the best first.
+    """Compare a reference with its sources: all propose depths, all confirm them.
 
-    candidates: that many of the sources propose depths; all confirm them. min_views: sources that
-    have to. most_error: relative difference of depths up to which they do.
+    min_views: sources that have to. most_error: relative difference of depths up to which they do.
     """
     own = reference.inverse_depth
     x, y = pixel_centers(own)
     transfers = [Transfer.between(reference.picture, source.picture) for source in sources]
-    best, votes = own, _votes(own, x, y, sources, transfers, most_error) + _LEAST_OWN
-    for source in sources[:candidates]:
+    best, votes = own.clone(), _votes(own, x, y, sources, transfers, most_error) + _LEAST_OWN
+    for source in sources:
         there = _seen_from(reference.picture, source)
-        found = _votes(there, x, y, sources, transfers, most_error)
-        better = (found > votes) & (there > 0)
-        best, votes = torch.where(better, there, best), torch.where(better, found, votes)
+        new = (there > 0) & ((there - best).abs() > _SAME * most_error * best)
+        some = there[new][None]
+        found = _votes(some, x[new][None], y[new][None], sources, transfers, most_error)[0]
+        better = found > votes[new]
+        best[new] = torch.where(better, some[0], best[new])
+        votes[new] = torch.where(better, found, votes[new])
     inverse_depth, count = _mean(best, x, y, sources, transfers, most_error)
     kept = (count >= min_views) & reference.picture.valid
     inverse_depth = torch.where(kept, inverse_depth, torch.zeros_like(inverse_depth))

@@ -55,7 +55,6 @@ class GeometricTask:
 
     reference: Neighbour
     sources: tuple[Neighbour, ...]
-    candidates: int
     min_views: int
     most_error: float
     processor: Processor
@@ -101,7 +100,7 @@ def compare_depth(task: GeometricTask) -> dict[str, np.ndarray]:
             )
             for neighbour in (task.reference, *task.sources)
         )
-        agreed = agree(reference, sources, task.candidates, task.min_views, task.most_error)
+        agreed = agree(reference, sources, task.min_views, task.most_error)
         return {
             "depth": agreed.depth.cpu().numpy(),
             "normals": agreed.normals.cpu().numpy().astype(np.float16),

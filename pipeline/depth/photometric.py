@@ -24,10 +24,11 @@ _PLANE_STEP_PX, _STEP_PX = 1.0, 0.7
 _ROUNDS = 2
 _AROUND = (-2, -1, 0, 1, 2)  # steps from the surface
 _BESIDE = (-1, 0, 1)  # steps from that of the nearer or the farther side
-_AGREE = 4  # sources that have to, at most: what few photographs show has few
+_AGREE = 2  # sources that have to, before it is known which of them show a place
 _REACH_PX = 5  # window in which sides are looked for
-_SMALL, _LARGE = 0.1, 0.6  # penalties, in units of 1 - NCC
-_PENALTY, _MOST_STEPS = 0.1, 6.0
+_SMALL, _LARGE = 0.4, 2.4  # penalties, in units of 1 - NCC
+_PENALTY, _MOST_STEPS = 0.4, 6.0
+_SMOOTH_RADIUS_PX, _SMOOTH_STEPS = 3, 2.0
 
 
 def find_inverse_depth(
@@ -35,15 +36,13 @@ def find_inverse_depth(
 ) -> Tensor:
     """Inverse depth (H, W) of every pixel, in units of the world.
 
-    depths: nearest and farthest to look for. Half of the sources, rounded up, have to agree, but no
-    more than four.
+    depths: nearest and farthest to look for.
     """
-    best = min((len(sources) + 1) // 2, _AGREE)
     coarsest, *factors = _factors(max(reference.grey.shape))
-    found = _sweep_range(_sweep(reference, sources, coarsest, best), depths)
+    found = _sweep_range(_sweep(reference, sources, coarsest), depths)
     middle = 0.5 * (1.0 / depths[0] + 1.0 / depths[1])
     for factor in factors:
-        sweep = _sweep(reference, sources, factor, best)
+        sweep = _sweep(reference, sources, factor)
         step = sweep.step(middle, _STEP_PX)
         size = sweep.grey.shape
         layers = F.interpolate(found[None, None], size=size, mode="nearest")[0, 0]
@@ -52,7 +51,7 @@ def find_inverse_depth(
         ]
         for _ in range(_ROUNDS if factor == 1.0 else 1):
             found = layers = _improved(sweep, found, layers, step)
-    return _between_steps(sweep, found, step)
+    return smoothed(_between_steps(sweep, found, step), _SMOOTH_STEPS * step)
 
 
 def _factors(size_px: int) -> list[float]:
@@ -63,8 +62,8 @@ def _factors(size_px: int) -> list[float]:
     return [coarsest ** (1.0 - n / steps) for n in range(steps)] + [1.0]
 
 
-def _sweep(reference: Picture, sources: Sequence[Picture], factor: float, best: int) -> Sweep:
-    return Sweep(reference.scaled(factor), [source.scaled(factor) for source in sources], best)
+def _sweep(reference: Picture, sources: Sequence[Picture], factor: float) -> Sweep:
+    return Sweep(reference.scaled(factor), [source.scaled(factor) for source in sources])
 
 
 def _sweep_range(coarse: Sweep, depths: tuple[float, float]) -> Tensor:
@@ -74,7 +73,8 @@ def _sweep_range(coarse: Sweep, depths: tuple[float, float]) -> Tensor:
     count = min(MOST_PLANES, max(3, math.ceil(wanted) + 1))
     levels = torch.linspace(low, high, count, device=coarse.grey.device)
     planes = levels[:, None, None].expand(-1, *coarse.grey.shape)
-    costs = aggregate_planes(coarse.costs(planes, _RADIUS_PX), coarse.grey, _SMALL, _LARGE)
+    costs = coarse.best_costs(planes, _RADIUS_PX, _AGREE)
+    costs = aggregate_planes(costs, coarse.grey, _SMALL, _LARGE)
     index = costs.argmin(dim=0).clamp(1, count - 2)
     offset = _parabola(*(costs.gather(0, (index + k)[None])[0] for k in (-1, 0, 1)))
     return levels[index] + offset * (levels[1] - levels[0])
@@ -89,7 +89,7 @@ def _improved(fine: Sweep, surface: Tensor, layers: Tensor, step: float) -> Tens
         [surface + k * step for k in _AROUND]
         + [side + k * step for side in (nearer, farther) for k in _BESIDE]
     ).clamp_min_(1e-9)
-    costs = fine.costs(candidates, _RADIUS_PX)
+    costs = fine.costs(candidates, _RADIUS_PX, fine.sights(surface, _RADIUS_PX))
     costs = aggregate_candidates(costs, candidates / step, fine.grey, _PENALTY, _MOST_STEPS)
     return candidates.gather(0, costs.argmin(dim=0)[None])[0]
 
@@ -97,8 +97,25 @@ def _improved(fine: Sweep, surface: Tensor, layers: Tensor, step: float) -> Tens
 def _between_steps(fine: Sweep, surface: Tensor, step: float) -> Tensor:
     """A surface moved to the least cost between steps."""
     candidates = torch.stack([surface - step, surface, surface + step]).clamp_min_(1e-9)
-    offset = _parabola(*fine.costs(candidates, _FINAL_RADIUS_PX))
+    sights = fine.sights(surface, _RADIUS_PX)
+    offset = _parabola(*fine.costs(candidates, _FINAL_RADIUS_PX, sights))
     return (surface + offset * step).clamp_min(1e-9)
+
+
+def smoothed(surface: Tensor, spread: float) -> Tensor:
+    """The mean of what lies around every pixel at about its inverse depth (Tomasi and Manduchi,
+    ICCV 1998): a plane stays one, as inverse depth is linear on it, and so do steps in depth.
+    spread: standard deviation of what is about the same."""
+    radius, (height, width) = _SMOOTH_RADIUS_PX, surface.shape
+    padded = F.pad(surface[None], (radius,) * 4, mode="replicate")[0]
+    total, weight = torch.zeros_like(surface), torch.zeros_like(surface)
+    for row in range(2 * radius + 1):
+        for column in range(2 * radius + 1):
+            other = padded[row : row + height, column : column + width]
+            alike = torch.exp(-0.5 * ((other - surface) / spread) ** 2)
+            total += alike * other
+            weight += alike
+    return total / weight
 
 
 def _parabola(left: Tensor, middle: Tensor, right: Tensor) -> Tensor:

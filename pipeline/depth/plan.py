@@ -90,7 +90,7 @@ def plan_maps(
             "agreed",
             version,
             [(photometric[k], _pose_of(model, k)) for k in (i, *sources[i])],
-            (config.sources, config.min_views, config.max_depth_error),
+            (config.min_views, config.max_depth_error),
         )
         maps[i] = PlannedMap(
             photo_of[i], neighbour, sources[i], depths[i], ItemRef(store, "agreed", agreed)

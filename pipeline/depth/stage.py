@@ -55,7 +55,7 @@ class EstimateDepth:
     """Multi-view stereo of undistorted photographs; what the store has is kept."""
 
     name: ClassVar[str] = "depth"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("photos", "reconstruction")
     makes: ClassVar[tuple[str, ...]] = ("depth",)
     Config: ClassVar[type[StageConfig]] = DepthConfig
@@ -159,7 +159,6 @@ class _Work:
             i: GeometricTask(
                 self._plan.maps[i].neighbour,
                 neighbours := self._neighbours(i),
-                config.sources,
                 min(config.min_views, len(neighbours)),
                 config.max_depth_error,
                 processor,

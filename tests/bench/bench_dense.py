@@ -44,7 +44,7 @@ FOUNTAIN = "fountain-P11"
 DESK_PX, FOUNTAIN_PX = 480, 768
 FUSED = "mesh/fused.ply"
 _MAPPED = "mapping"
-_NEAR_M = 0.05
+_NEAR_M, _CELL_M = 0.05, 0.02
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def measure_fountain(options: Options) -> Measured:
     metres = align_views(views, read_posed_photos(scene / "ground_truth.json"))
     assert isinstance(metres, Similarity), "eleven cameras on an arc can be aligned"
     cloud = metres.apply(read_ply(run / FUSED).xyz.astype(np.float64))
-    plane = largest_plane(cloud, _NEAR_M)
+    plane = largest_plane(cloud, _NEAR_M, _CELL_M)
     return {
         "minutes": (seconds["depth"] + seconds["mesh"]) / 60,
         "depth_s": seconds["depth"],
@@ -117,6 +117,7 @@ def measure_fountain(options: Options) -> Measured:
         "points": float(len(cloud)),
         "plane_points": None if plane is None else float(plane.points),
         "plane_rms_cm": None if plane is None else 100.0 * plane.rms,
+        "plane_noise_cm": None if plane is None else 100.0 * plane.noise,
         "peak_mb": float(report["peak_rss_mb"]),
     }
 

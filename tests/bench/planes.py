@@ -18,16 +18,19 @@ class Plane:
     """The points x with ``normal @ x = offset``, and how a cloud lies about it.
 
     points: of the cloud that are near enough. rms: of their distances, in units of the cloud.
+    noise: rms of their distances from the mean of those in the same cell of the plane, which
+    leaves out the relief of a wall and whatever else lies near the plane.
     """
 
     normal: Float64s
     offset: float
     points: int
     rms: float
+    noise: float
 
 
-def largest_plane(cloud: Float64s, near: float, seed: int = 0) -> Plane | None:
-    """The plane that most points (N, 3) are nearer to than `near`, fitted to them.
+def largest_plane(cloud: Float64s, near: float, cell: float, seed: int = 0) -> Plane | None:
+    """The plane that most points (N, 3) are nearer to than `near`, fitted to them. cell: edge.
 
     Source: RANSAC (Fischler and Bolles, CACM 1981), then least squares on the points that are near,
     anew until they stay the same. None for fewer than three points.
@@ -60,5 +63,20 @@ def largest_plane(cloud: Float64s, near: float, seed: int = 0) -> Plane | None:
         normal = np.linalg.eigh(centred.T @ centred)[1][:, 0]
         offset = float(normal @ middle)
     apart = cloud @ normal - offset
-    apart = apart[np.abs(apart) < near]
-    return Plane(normal, offset, len(apart), float(np.sqrt(np.mean(apart**2))))
+    inside = np.abs(apart) < near
+    noise = _noise(cloud[inside], normal, cell)
+    return Plane(normal, offset, int(inside.sum()), _rms(apart[inside]), noise)
+
+
+def _noise(points: Float64s, normal: Float64s, cell: float) -> float:
+    """The rms of heights over a plane about their means in square cells."""
+    axes = np.linalg.svd(normal[None])[2]
+    cells = np.floor(points @ axes[1:].T / cell).astype(np.int64)
+    _, cell_of = np.unique(cells, axis=0, return_inverse=True)
+    heights = points @ normal
+    means = np.bincount(cell_of, heights) / np.bincount(cell_of)
+    return _rms(heights - means[cell_of])
+
+
+def _rms(values: Float64s) -> float:
+    return float(np.sqrt(np.mean(values**2)))
