@@ -164,7 +164,9 @@ def evaluate(
         found = {name: load_product(name, run_directory, store) for name in wanted}
     except LostProduct as error:
         raise PipelineError(
-            "Damaged run", f"{run_directory}: {error}.", "Start the run again: it is made anew."
+            "Damaged run",
+            f"{run_directory}: {error}.",
+            "Give the command of the run again: what is damaged is made anew.",
         ) from error
     field, refined = found["radiance"], found["refined"]
     if isinstance(field, NoField):

@@ -14,7 +14,11 @@ class DepthConfig(StageConfig):
         640, "photographs are scaled down to this longer side", unit="px", ge=64, le=4096
     )
     sources: int = setting(
-        10, "other photographs that each one is compared with", unit="photographs", ge=1, le=32
+        10,
+        "other photographs that each one is compared with; twice as many confirm its depths",
+        unit="photographs",
+        ge=1,
+        le=32,
     )
     min_views: int = setting(
         1, "a depth stays where so many other photographs confirm it", unit="photographs", ge=1

@@ -156,7 +156,9 @@ def _read_depth_maps(run: Path) -> DepthMaps | NoDepth:
         return load_depth(run, DiskStore(run, writes=False))
     except (DamagedFile, OSError, ValueError, KeyError, TypeError) as error:
         raise PipelineError(
-            "Damaged run", f"{run / DEPTH}: {error}.", "Start the run again: it is made anew."
+            "Damaged run",
+            f"{run / DEPTH}: {error}.",
+            "Give the command of the run again: what is damaged is made anew.",
         ) from error
 
 

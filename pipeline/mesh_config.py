@@ -77,9 +77,9 @@ class MeshConfig(StageConfig):
         le=100.0,
     )
     max_gap: float = setting(
-        8.0,
-        "how far from what photographs agree on the surface goes on where at least two look and "
-        "none sees through it; 0: nowhere",
+        4.0,
+        "how far from what photographs agree on the surface goes on where two look and know no "
+        "depth, and none sees through it; 0: nowhere",
         unit="cells",
         ge=0.0,
         le=100.0,

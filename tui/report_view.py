@@ -40,6 +40,11 @@ def show_summary(report: Mapping[str, Any], run: Path) -> None:
         out.print(Text(tip, style="yellow"))
 
 
+def show_stages(report: Mapping[str, Any]) -> None:
+    """What each stage did and how long it took, below the outcome of a run."""
+    console().print(stage_table(report))
+
+
 def show_report(report: Mapping[str, Any], run: Path) -> None:
     """The whole report: outcome, stages, photographs that are in no model, what to try."""
     out = console()

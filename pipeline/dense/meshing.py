@@ -17,7 +17,7 @@ from pipeline.formats.triangle_mesh import TriangleMesh
 from pipeline.geometry.arrays import Float64s, Int64s, UInt8s
 from pipeline.mesh_config import MeshConfig
 
-_LOOKS = 2  # views that have to look where a surface bridges a gap
+_LOOKS = 2  # views that have to look in vain where a surface bridges a gap
 SUPPORT = 2.0  # as much as the error that fusion allows, for a vertex that a view sees
 
 
@@ -25,8 +25,9 @@ SUPPORT = 2.0  # as much as the error that fusion allows, for a vertex that a vi
 class Surface:
     """mesh: with normals and colours. voxel: edge of its cells, in the world.
 
-    bridging: triangles that no view saw, and none saw through. holes: that were closed, and the
-    size of the largest. holes_left: borders that stay. unsupported: triangles that were left out.
+    bridging: triangles where views look in vain, and none sees through. holes: that were closed,
+    and the size of the largest. holes_left: borders that stay. unsupported: triangles that were
+    left out.
     islands: triangles of parts that were too small.
     """
 
@@ -42,8 +43,9 @@ class Surface:
 
 @dataclass(frozen=True, eq=False)
 class _Sightings:
-    """counts: (V,) views that see each vertex. looks: that have it in their picture. through: that
-    see something behind it. rgb: (V, 3) the mean of what those see that see it."""
+    """counts: (V,) views that see each vertex. looks: that have it in their picture and know no
+    depth there. through: that see something behind it. rgb: (V, 3) the mean of what those see that
+    see it."""
 
     counts: Int64s
     looks: Int64s
@@ -127,8 +129,10 @@ def _sightings(
         yield n
         view = views[n]
         seen, at = view.sees(xyz, share)
-        looks += at.inside
-        through += at.inside & (view.depth[at.rows, at.columns] > (1.0 + share) * at.depths)
+        depth = view.depth[at.rows, at.columns]
+        # A view that knows something nearer does not look: what joins its rim to the wall is none.
+        looks += at.inside & (depth == 0)
+        through += at.inside & (depth > (1.0 + share) * at.depths)
         hits = np.flatnonzero(seen)
         counts[hits] += 1
         away = view.pose.center - xyz[hits]

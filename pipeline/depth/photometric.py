@@ -17,7 +17,7 @@ from torch import Tensor
 from pipeline.depth.semi_global import aggregate_candidates, aggregate_planes
 from pipeline.depth.sweep import Picture, Sweep
 
-MOST_PLANES = 256
+_MOST_PLANES = 256
 _COARSE_PX = 240  # longer side
 _RADIUS_PX, _FINAL_RADIUS_PX = 2, 3
 _PLANE_STEP_PX, _STEP_PX = 1.0, 0.7
@@ -26,9 +26,8 @@ _AROUND = (-2, -1, 0, 1, 2)  # steps from the surface
 _BESIDE = (-1, 0, 1)  # steps from that of the nearer or the farther side
 _AGREE = 2  # sources that have to, before it is known which of them show a place
 _REACH_PX = 5  # window in which sides are looked for
-_SMALL, _LARGE = 0.4, 2.4  # penalties, in units of 1 - NCC
-_PENALTY, _MOST_STEPS = 0.4, 6.0
-_SMOOTH_RADIUS_PX, _SMOOTH_STEPS = 3, 2.0
+_PENALTY, _MOST_STEPS = 0.4, 6.0  # of a step, in units of 1 - NCC, and how many may count
+_SMOOTH_RADIUS_PX, _SMOOTH_STEPS = 3, 2.0  # steps: spread of what is smoothed together
 
 
 def find_inverse_depth(
@@ -70,11 +69,11 @@ def _sweep_range(coarse: Sweep, depths: tuple[float, float]) -> Tensor:
     """Inverse depth (h, w) of the coarse picture, by planes that face the camera."""
     low, high = 1.0 / depths[1], 1.0 / depths[0]
     wanted = (high - low) / coarse.step(0.5 * (low + high), _PLANE_STEP_PX)
-    count = min(MOST_PLANES, max(3, math.ceil(wanted) + 1))
+    count = min(_MOST_PLANES, max(3, math.ceil(wanted) + 1))
     levels = torch.linspace(low, high, count, device=coarse.grey.device)
     planes = levels[:, None, None].expand(-1, *coarse.grey.shape)
     costs = coarse.best_costs(planes, _RADIUS_PX, _AGREE)
-    costs = aggregate_planes(costs, coarse.grey, _SMALL, _LARGE)
+    costs = aggregate_planes(costs, coarse.grey, _PENALTY, _MOST_STEPS * _PENALTY)
     index = costs.argmin(dim=0).clamp(1, count - 2)
     offset = _parabola(*(costs.gather(0, (index + k)[None])[0] for k in (-1, 0, 1)))
     return levels[index] + offset * (levels[1] - levels[0])

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import JsonValue
 
+from pipeline.available_memory import available_bytes
 from pipeline.config_base import StageConfig
 from pipeline.dense_products import DepthMap, DepthView, NoDepth
 from pipeline.depth.items import (
@@ -28,9 +29,11 @@ from pipeline.depth_config import DepthConfig
 from pipeline.events import Preview, Progress, Record, Report, Warned
 from pipeline.item_refs import FileRef, ItemRef
 from pipeline.products import PhotoIndex, Reconstruction, SparseModel
-from pipeline.stage import Control, FanOut, Inputs, Products, run_items
+from pipeline.stage import Control, FanOut, Inputs, Products, RemoteExecutor, run_items
 
 _SECONDS_BETWEEN_PREVIEWS = 3.0
+_MEMORY_SHARE = 0.8  # of what is free
+_BYTES, _BYTES_PER_PX = 200e6, 700.0  # that the comparison of a photograph takes, as measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +109,7 @@ class _Work:
     ) -> None:
         self._plan, self._model, self._config = plan, model, config
         self._control, self._device = control, device
+        self._at_once = self._most_at_once()
         self._total = 2 * len(plan.maps)
         self._previewed = time.monotonic()
 
@@ -131,6 +135,13 @@ class _Work:
         """Make the items `photometric`."""
         refs = {i: planned.neighbour.photometric for i, planned in self._plan.maps.items()}
         missing = self._missing(refs)
+        workers = min(self._control.workers, len(missing))
+        if self._device == "cpu" and self._at_once is not None and self._at_once < workers:
+            yield Warned(
+                f"memory is short: photographs are worked on {self._at_once} at a time in place of "
+                f"{workers}; a smaller depth.size_px needs less",
+                "depth.size_px",
+            )
         processor = self._processor(len(missing))
         tasks = {
             i: PhotometricTask(
@@ -195,6 +206,17 @@ class _Work:
             }
         )
 
+    def _most_at_once(self) -> int | None:
+        """How many photographs this machine may work on at a time; None for any number."""
+        if self._device == "cuda":
+            return 1
+        free = available_bytes()
+        if free is None or isinstance(self._control.executor, RemoteExecutor):
+            return None
+        cameras = [planned.neighbour.view.camera for planned in self._plan.maps.values()]
+        largest = max(camera.width * camera.height for camera in cameras)
+        return max(1, int(_MEMORY_SHARE * free / (_BYTES + _BYTES_PER_PX * largest)))
+
     def _missing(self, refs: Mapping[int, ItemRef]) -> list[int]:
         return [i for i, ref in refs.items() if not self._control.store.has(ref.kind, ref.key)]
 
@@ -206,15 +228,15 @@ class _Work:
     ) -> Iterator[int]:
         """Carry out tasks and store their results; the images in order of completion."""
         images = list(tasks)
-        at_once = 1 if self._device == "cuda" else None
-        for done in run_items(function, tasks.values(), self._control, at_once):
+        for done in run_items(function, tasks.values(), self._control, self._at_once):
             i = images[done.index]
             self._control.store.put(refs[i].kind, refs[i].key, done.result)
             yield i
 
     def _processor(self, items: int) -> Processor:
         """Items side by side take one thread each; where they are fewer than the cores, more."""
-        return Processor(self._device, max(1, self._control.workers // max(1, items)))
+        side_by_side = max(1, min(items, self._at_once or items))
+        return Processor(self._device, max(1, self._control.workers // side_by_side))
 
     def _neighbours(self, i: int) -> tuple[Neighbour, ...]:
         maps = self._plan.maps

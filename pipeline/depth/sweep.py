@@ -7,7 +7,7 @@ lies on that surface rather than on a plane that faces the camera. Costs are 1 -
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ _ROUNDING = (1.0 / 255.0) ** 2 / 12.0  # variance that eight bits add to grey va
 _SIGHT_COST = 0.3  # a source whose cost is this much weighs exp(-1/2)
 _SIGHT_RADIUS_PX = 4  # of windows in which a source shows the place everywhere or nowhere
 _LEAST_WEIGHT = 1e-9
-_MOST_VALUES = 8_000_000  # that are worked on at a time
+_MOST_VALUES = 8_000_000  # of costs that are worked on at a time: 32 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +117,17 @@ class Sweep:
     """A reference picture and its sources at one size."""
 
     def __init__(self, reference: Picture, sources: Sequence[Picture]) -> None:
-        self._reference = reference
-        self._sources = sources
+        # What all windows have in common would cost their variances digits.
+        level = float(reference.grey.mean())
+        self._reference = replace(reference, grey=reference.grey - level)
+        self._sources = [replace(source, grey=source.grey - level) for source in sources]
+        self._whole = [bool(source.valid.all()) for source in sources]
         self._transfers = [Transfer.between(reference, source) for source in sources]
         self._x, self._y = pixel_centers(reference.grey)
 
     @property
     def grey(self) -> Tensor:
-        """The reference picture (H, W)."""
+        """The reference picture (H, W), but for a constant."""
         return self._reference.grey
 
     def step(self, inverse_depth: float, pixels: float) -> float:
@@ -181,6 +184,7 @@ class Sweep:
         return torch.cat(found)
 
     def _source_costs(self, n: int, inverse_depth: Tensor, window: _Window) -> Tensor:
+        """Costs (D, H, W) of source n alone; _NOT_HERE where it shows nothing."""
         source, radius = self._sources[n], window.radius
         height, width = source.grey.shape
         x, y, w = self._transfers[n].apply(self._x, self._y, inverse_depth)
@@ -191,7 +195,7 @@ class Sweep:
         scale = torch.rsqrt((window.variance + _ROUNDING) * (source_variance + _ROUNDING))
         cost = 1.0 - covariance * scale
         seen = (w > 1e-6) & (x > 0) & (x < width) & (y > 0) & (y < height)
-        if not bool(source.valid.all()):
+        if not self._whole[n]:
             seen &= sample(source.valid.float(), x, y) > 0.5
         return torch.where(seen, cost, _NOT_HERE)
 
@@ -213,7 +217,7 @@ class _Window:
 
 
 def _parts(inverse_depth: Tensor, sources: int) -> tuple[Tensor, ...]:
-    """Inverse depths (D, H, W), so many at a time that memory does."""
+    """Inverse depths (D, H, W) in parts of _MOST_VALUES costs, of so many sources at a time."""
     at_once = max(1, _MOST_VALUES // (sources * inverse_depth[0].numel()))
     return torch.split(inverse_depth, at_once)
 

@@ -31,7 +31,9 @@ def read_export(run_directory: Path, model: str, meshes: frozenset[str], tell: L
         index = load_product("photos", run_directory, DiskStore(run_directory, writes=False))
     except LostProduct as error:
         raise PipelineError(
-            "Damaged run", f"{run_directory}: {error}.", "Start the run again: it is made anew."
+            "Damaged run",
+            f"{run_directory}: {error}.",
+            "Give the command of the run again: what is damaged is made anew.",
         ) from error
     photos = {photo.name: photo for photo in index.photos}
     export = Export(found, photos, run_directory, meshes, tell)

@@ -15,6 +15,8 @@ import pytest
 
 from pipeline.dense_codecs import load_depth, save_depth
 from pipeline.dense_products import DepthMaps, NoDepth
+from pipeline.depth import stage as depth_stage
+from pipeline.depth.items import PhotometricTask, find_depth
 from pipeline.depth.photographs import UndistortTask, pinhole_of, undistort_photo
 from pipeline.depth.sources import source_images
 from pipeline.depth.stage import EstimateDepth
@@ -184,3 +186,29 @@ def test_undistorted_photographs_are_what_a_pinhole_sees(
     assert found["valid"][3:-3, 3:-3].all()
     inner = np.s_[4:-4, 4:-4]
     assert np.abs(found["rgb"].astype(int) - true)[inner].mean() < 6.0
+
+
+def test_photographs_wait_for_memory(
+    inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = now = 0
+    lock = threading.Lock()
+
+    def watched(task: PhotometricTask) -> dict[str, np.ndarray]:
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        assert task.processor.threads == 2  # of the photograph that has both cores to itself
+        found = find_depth(task)
+        with lock:
+            now -= 1
+        return found
+
+    monkeypatch.setattr(depth_stage, "find_depth", watched)
+    monkeypatch.setattr(depth_stage, "available_bytes", lambda: 300_000_000)
+    maps, records = run(inputs, MemoryStore())
+    warnings = [record for record in records if isinstance(record, Warned)]
+    assert [warning.subject for warning in warnings] == ["depth.size_px"]
+    assert "1 at a time in place of 2" in warnings[0].message
+    assert most == 1 and not isinstance(maps, NoDepth)

@@ -46,7 +46,7 @@ def demo(
     from pipeline.settings import load_settings
     from tui.address import FREE_PORT
     from tui.dashboard.start import can_show
-    from tui.report_view import show_comparison, show_report
+    from tui.report_view import show_comparison, show_stages
     from tui.session import Manner, run_session
 
     scene = Path(__file__).resolve().parents[2] / "sample_scenes" / "desk"
@@ -62,7 +62,7 @@ def demo(
     port = None if headless else FREE_PORT
     if not run_session(request, Manner(port=port, dashboard=can_show() and not headless)):
         return
-    show_report(read_report(out), out)
+    show_stages(read_report(out))
     _make_truth(scene)
     show_comparison(commands.compare(out, scene), photographs=False)
     _show_ways_on(out)
@@ -99,7 +99,9 @@ def _show_ways_on(out: Path) -> None:
     for what, path in _RESULTS:
         if (out / path).exists():
             print(f"  {what:<21}{run / path}")
-    print("\nLook around in a browser:          barfield view " + str(run))
+    print(
+        "\nLook around in a browser:          barfield view " + str(run) + "  (tells the address)"
+    )
     print("Watch it again in the terminal:    barfield attach " + str(run))
     print("For other programs:                barfield export " + str(run) + " --format colmap")
     print("With your own photographs:         barfield run FOLDER_OF_PHOTOGRAPHS")
