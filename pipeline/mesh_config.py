@@ -69,9 +69,8 @@ class MeshConfig(StageConfig):
         10.0, "most angle of normals that agree", unit="deg", gt=0.0, le=180.0
     )
     voxel_px: float = setting(
-        2.0,
-        "edge of a cell of the mesh, of poisson up to twice that; smaller: finer, slower, more "
-        "memory",
+        3.0,
+        "edge of a cell of the mesh; smaller: finer, slower, more memory",
         unit="pixels of a depth map, at the median depth",
         gt=0.1,
         le=100.0,

@@ -17,7 +17,7 @@ class MakeMesh:
     """Stage `mesh`, of the depth of photographs or that of the radiance field."""
 
     name: ClassVar[str] = "mesh"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     needs: ClassVar[tuple[str, ...]] = ("depth", "field_depth")
     makes: ClassVar[tuple[str, ...]] = ("mesh",)
     Config: ClassVar[type[StageConfig]] = MeshConfig
@@ -34,7 +34,7 @@ class MakeFieldMesh:
     """Stage `mesh` of a run whose poses the radiance field finds: there is no other depth."""
 
     name: ClassVar[str] = "mesh"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("field_depth",)
     makes: ClassVar[tuple[str, ...]] = ("mesh",)
     Config: ClassVar[type[StageConfig]] = MeshConfig

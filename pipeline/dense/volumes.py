@@ -21,7 +21,7 @@ _FARTHEST = 1e6  # voxels
 _POISSON_DEPTHS = 6, 10  # of the octree
 _MANY = 4
 _CLUSTER = 1.1
-_BOX_SCALE = 1.1  # of Poisson's cube, to the cloud's
+_LEAST_SCALE = 1.1  # of Poisson's cube, to the cloud's
 
 Triangles = tuple[Float64s, Int64s]
 
@@ -78,18 +78,20 @@ def _integrated(views: MeshViews, voxel: float) -> Generator[int, None, Triangle
 
 def poisson_surface(cloud: PointCloud, voxel: float) -> Triangles:
     """The screened Poisson surface (Kazhdan and Hoppe, ToG 2013) of a cloud with normals; it is
-    closed, far beyond the cloud too. Cells of its octree have once to twice a voxel's edge, and
-    more where ten levels do not do. Raises NoOpen3d."""
+    closed, far beyond the cloud too. Cells of its octree have a voxel's edge, and a larger one
+    where ten levels do not do. Raises NoOpen3d."""
     open3d = load_open3d()
     xyz = cloud.xyz.astype(np.float64)
     points = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(xyz))
     points.normals = open3d.utility.Vector3dVector(np.asarray(cloud.normals, np.float64))
-    low, high = np.quantile(xyz, [0.0, 1.0], axis=0)
-    cells = _BOX_SCALE * float((high - low).max()) / voxel
-    depth = int(np.clip(np.floor(np.log2(max(cells, 1.0))), *_POISSON_DEPTHS))
+    extent = float(np.ptp(xyz, axis=0).max())
+    cells = _LEAST_SCALE * extent / voxel
+    depth = int(np.clip(np.ceil(np.log2(max(cells, 1.0))), *_POISSON_DEPTHS))
+    # The cube grows until its cells have the edge that is wanted: levels alone go by powers of two.
+    scale = max(_LEAST_SCALE, 2.0**depth * voxel / max(extent, voxel))
     # One thread: with more its sums, and so its vertices, differ from time to time.
     mesh, _ = open3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
-        points, depth=depth, scale=_BOX_SCALE, n_threads=1
+        points, depth=depth, scale=scale, n_threads=1
     )
     return np.asarray(mesh.vertices).copy(), np.asarray(mesh.triangles).astype(np.int64)
 

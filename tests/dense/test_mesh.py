@@ -56,7 +56,7 @@ def test_the_surface_is_that_of_ball_and_floor(method: str) -> None:
     places = middles(product)
     off = off_surface(places)
     assert 0.0005 < off.mean() < 0.02 and np.quantile(off, 0.98) < 0.1
-    assert np.abs(places[:, [0, 2]]).max() < 3.2  # nothing where no view saw anything
+    assert np.abs(places[:, [0, 2]]).max() < 3.3  # nothing beyond a gap where no view saw anything
     assert product.textured is None
     mesh = product.mesh
     assert mesh.normals is not None and mesh.rgb is not None
