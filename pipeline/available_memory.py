@@ -7,6 +7,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
+_SHARE = 0.8  # of what is free; the rest is for the stage itself and for the other programs
 
 
 def available_bytes(proc: Path = PROC, cgroups: Path = CGROUPS) -> int | None:
@@ -16,6 +17,14 @@ def available_bytes(proc: Path = PROC, cgroups: Path = CGROUPS) -> int | None:
     """
     rooms = [*_free_on_machine(proc), *_rooms_in_cgroups(proc, cgroups)]
     return max(0, min(rooms)) if rooms else None
+
+
+def how_many_fit(bytes_each: float, free: int | None) -> int | None:
+    """How many pieces of work of that size may go on at a time, at least one; None for any number.
+
+    free: what `available_bytes` says.
+    """
+    return None if free is None else max(1, int(_SHARE * free / bytes_each))
 
 
 def _free_on_machine(proc: Path) -> Iterator[int]:

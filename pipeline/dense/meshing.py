@@ -27,8 +27,7 @@ class Surface:
 
     bridging: triangles where views look in vain, and none sees through. holes: that were closed,
     and the size of the largest. holes_left: borders that stay. unsupported: triangles that were
-    left out.
-    islands: triangles of parts that were too small.
+    left out. islands: triangles of parts that were too small.
     """
 
     mesh: TriangleMesh

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import JsonValue
 
-from pipeline.available_memory import available_bytes
+from pipeline.available_memory import available_bytes, how_many_fit
 from pipeline.config_base import StageConfig
 from pipeline.dense_products import DepthMap, DepthView, NoDepth
 from pipeline.depth.items import (
@@ -32,7 +32,6 @@ from pipeline.products import PhotoIndex, Reconstruction, SparseModel
 from pipeline.stage import Control, FanOut, Inputs, Products, RemoteExecutor, run_items
 
 _SECONDS_BETWEEN_PREVIEWS = 3.0
-_MEMORY_SHARE = 0.8  # of what is free
 _BYTES, _BYTES_PER_PX = 200e6, 700.0  # that the comparison of a photograph takes, as measured
 
 
@@ -210,12 +209,11 @@ class _Work:
         """How many photographs this machine may work on at a time; None for any number."""
         if self._device == "cuda":
             return 1
-        free = available_bytes()
-        if free is None or isinstance(self._control.executor, RemoteExecutor):
+        if isinstance(self._control.executor, RemoteExecutor):
             return None
         cameras = [planned.neighbour.view.camera for planned in self._plan.maps.values()]
         largest = max(camera.width * camera.height for camera in cameras)
-        return max(1, int(_MEMORY_SHARE * free / (_BYTES + _BYTES_PER_PX * largest)))
+        return how_many_fit(_BYTES + _BYTES_PER_PX * largest, available_bytes())
 
     def _missing(self, refs: Mapping[int, ItemRef]) -> list[int]:
         return [i for i, ref in refs.items() if not self._control.store.has(ref.kind, ref.key)]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from pydantic import JsonValue
 
-from pipeline.available_memory import available_bytes
+from pipeline.available_memory import available_bytes, how_many_fit
 from pipeline.config import FeaturesConfig
 from pipeline.config_base import StageConfig
 from pipeline.events import Progress, Record, Report, Warned
@@ -26,7 +26,6 @@ from pipeline.sketches import FeaturesSketch, SketchBook, keypoints_sketch
 from pipeline.stage import Control, FanOut, Inputs, Products, RemoteExecutor, run_items
 
 FEW_KEYPOINTS = 100
-MEMORY_SHARE = 0.8  # of what is free; the rest is for the stage itself and for the other programs
 
 
 @dataclass(frozen=True)
@@ -135,11 +134,10 @@ def extract_photo(task: PhotoTask) -> dict[str, np.ndarray]:
 def photographs_at_once(photos: Sequence[Photo], config: FeaturesConfig) -> int | None:
     """How many of the photographs fit into the free memory at a time, at least one; None for any
     number."""
-    free = available_bytes()
-    if free is None or not photos:
+    if not photos:
         return None
     largest = max(_bytes_of(photo, config) for photo in photos)
-    return max(1, int(MEMORY_SHARE * free) // largest)
+    return how_many_fit(largest, available_bytes())
 
 
 def _bytes_of(photo: Photo, config: FeaturesConfig) -> int:

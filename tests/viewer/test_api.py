@@ -25,6 +25,7 @@ from pipeline.engine.messages import (
 from pipeline.errors import PipelineError
 from tests.viewer.fake_engine import ENGINE, SECRET_PATH
 from tests.viewer.server import Server, Way, running, wait_for
+from viewer.security import HEADERS
 
 
 @pytest.mark.parametrize("way", ["socket", "tcp"])
@@ -111,6 +112,20 @@ def test_what_is_asked_wrongly_is_named(
     reply = server.send(target)
     assert reply.status == status
     assert word in reply.error["message"]
+
+
+def test_a_person_reads_a_refusal_as_a_page(server: Server) -> None:
+    accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    reply = server.send("/?token=" + "w" * 43, accept, token=None)
+    assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<h1>No valid token</h1>" in reply.body.decode()
+    assert "<p>`barfield view RUN` prints the address" in reply.body.decode()
+    assert reply.headers.items() >= {name.lower(): text for name, text in HEADERS.items()}.items()
+    reply = server.send("/api/state?%3Cb%3E=1", accept)
+    assert reply.status == 400
+    assert "&lt;b&gt;" in reply.body.decode()
+    assert "<b>" not in reply.body.decode()
 
 
 @pytest.fixture

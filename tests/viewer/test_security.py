@@ -78,20 +78,6 @@ def test_a_token_in_the_address_opens_only_the_page(server: Server, target: str)
     assert refused(reply, 401, "No valid token")
 
 
-def test_a_person_reads_a_refusal_as_a_page(server: Server) -> None:
-    accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-    reply = server.send("/?token=" + "w" * 43, accept, token=None)
-    assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
-    assert reply.headers["content-type"] == "text/html; charset=utf-8"
-    assert "<h1>No valid token</h1>" in reply.body.decode()
-    assert "<p>`barfield view RUN` prints the address" in reply.body.decode()
-    assert reply.headers.items() >= {name.lower(): text for name, text in HEADERS.items()}.items()
-    reply = server.send("/api/state?%3Cb%3E=1", accept)
-    assert reply.status == 400
-    assert "&lt;b&gt;" in reply.body.decode()
-    assert "<b>" not in reply.body.decode()
-
-
 def test_a_link_signs_a_browser_in(server: Server) -> None:
     token = server.access.control_token
     reply = server.send(f"/?token={token}", token=None)
