@@ -28,11 +28,13 @@ class Projection:
 
 
 class MeshView:
-    """A depth map with its camera; depths and normals that are no numbers count as unknown."""
+    """A depth map with its camera. no_numbers: pixels whose depth or normal is none; they count as
+    unknown."""
 
     def __init__(self, view: DepthView, found: DepthMap) -> None:
         finite = np.isfinite(found.depth) & np.isfinite(found.normals).all(axis=2)
         known = finite & (found.depth > 0)
+        self.no_numbers = int(np.count_nonzero(~finite))
         self.name = view.name
         self.camera = view.camera
         self.pose = view.cam_from_world
@@ -82,6 +84,7 @@ class MeshViews:
 
     def __init__(self, maps: DepthMaps) -> None:
         self._maps = maps
+        self.no_numbers: dict[str, int] = {}  # of the maps read so far that have some, by name
         self._kept: OrderedDict[int, MeshView] = OrderedDict()
 
     def __len__(self) -> int:
@@ -92,6 +95,8 @@ class MeshViews:
         found = self._kept.pop(n, None)
         if found is None:
             found = MeshView(self._maps.views[n], self._maps[n])
+            if found.no_numbers:
+                self.no_numbers[found.name] = found.no_numbers
         self._kept[n] = found
         while len(self._kept) > 2 and sum(v.size_bytes for v in self._kept.values()) > _MOST_BYTES:
             self._kept.popitem(last=False)

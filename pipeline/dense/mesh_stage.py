@@ -50,31 +50,35 @@ class MakeFieldMesh:
 def _meshed(
     depth: DepthMaps | NoDepth, config: MeshConfig, control: Control
 ) -> Generator[Record, None, Products]:
+    from pipeline.dense.depth_views import MeshViews
     from pipeline.dense.open3d_loader import NoOpen3d
     from pipeline.dense.surface_making import PARTS, make_surfaces
 
     control.poll()
     if isinstance(depth, NoDepth):
         return (yield from _refused(f"there are no depth maps: {depth.reason}"))
-    views = len(depth.views)
-    if views < 2:
-        return (yield from _refused(f"{views} depth map, 2 needed"))
-    work = make_surfaces(depth, config)
+    count = len(depth.views)
+    if count < 2:
+        return (yield from _refused(f"{count} depth map, 2 needed"))
+    views = MeshViews(depth)
+    work = make_surfaces(views, config)
     parts = PARTS[: len(PARTS) if config.texture else -1]
     try:
         while True:
             part, view = next(work)
             control.poll()
             if control.due():
-                done = part * views + min(view, views)
-                yield Progress(done, len(parts) * views, "views", parts[part])
+                done = part * count + min(view, count)
+                yield Progress(done, len(parts) * count, "views", parts[part])
     except StopIteration as end:
         outcome = end.value
     except NoOpen3d as error:
         return (yield from _refused(f"open3d: {error}"))
+    for name, pixels in views.no_numbers.items():
+        yield Warned(f"depth or normals of {pixels} pixels are no numbers, and not used", name)
     if isinstance(outcome, NoMesh):
         return (yield from _refused(outcome.reason))
-    yield Progress(len(parts) * views, len(parts) * views, "views")
+    yield Progress(len(parts) * count, len(parts) * count, "views")
     yield Report({"source": config.source, **outcome.report})
     return {"mesh": outcome.product}
 

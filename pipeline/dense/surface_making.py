@@ -16,7 +16,6 @@ from pipeline.dense.fusion import Fusion, fuse
 from pipeline.dense.meshing import SUPPORT, Surface, make_surface
 from pipeline.dense.surfaces import vertex_normals
 from pipeline.dense.volumes import simplified
-from pipeline.dense_products import DepthMaps
 from pipeline.formats.triangle_mesh import TriangleMesh
 from pipeline.mesh_config import MeshConfig
 from pipeline.mesh_products import NoMesh, SurfaceMesh
@@ -35,13 +34,12 @@ class Outcome:
     report: dict[str, JsonValue]
 
 
-def make_surfaces(depth: DepthMaps, config: MeshConfig) -> Generator[Step, None, Outcome | NoMesh]:
+def make_surfaces(views: MeshViews, config: MeshConfig) -> Generator[Step, None, Outcome | NoMesh]:
     """Make them; yields the number in `PARTS` of what is done, and of the view it is done with.
 
     There are none where fewer than 100 places are seen alike by enough depth maps, or no part of a
     surface is large enough. Raises NoOpen3d, and PipelineError where a map cannot be read.
     """
-    views = MeshViews(depth)
     fusion: Fusion = yield from _counted(fuse(views, config), [0])
     points = len(fusion.fused.cloud.xyz)
     if points < _FEWEST_POINTS:

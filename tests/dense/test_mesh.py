@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from pipeline.dense.depth_views import MeshViews
 from pipeline.dense.surface_making import Outcome, make_surfaces
 from pipeline.dense_codecs import load_mesh, save_mesh
 from pipeline.formats.colmap_fused import read_visibility
@@ -24,7 +25,7 @@ QUICK = MeshConfig(method="tsdf", voxel_px=3.0, texture_triangles=2000)
 
 
 def made(maps: BallMaps, config: MeshConfig = QUICK) -> Outcome | NoMesh:
-    work = make_surfaces(maps, config)
+    work = make_surfaces(MeshViews(maps), config)
     while True:
         try:
             next(work)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.config import RunConfig
 from pipeline.dense.mesh_stage import MakeFieldMesh, MakeMesh
 from pipeline.dense_products import NoDepth
-from pipeline.events import Report
+from pipeline.events import Report, Warned
 from pipeline.mesh_config import MeshConfig
 from pipeline.mesh_products import NoMesh, SurfaceMesh
 from pipeline.products import ItemStore
@@ -51,6 +52,24 @@ class TestMeshOfOneMap(TestMeshStage):
     def test_it_says_why(self, control: Any) -> None:
         _, products = self.run(control)
         assert products["mesh"] == NoMesh("1 depth map, 2 needed")
+
+
+class TestMeshOfMoreThanNumbers(TestMeshStage):
+    def make_inputs(self, store: ItemStore) -> dict[str, Any]:
+        maps = ball_maps(count=5)
+        maps.maps[2].depth[10:20, 30:40] = np.nan
+        maps.maps[2].depth[50, 50] = -np.inf
+        maps.maps[3].normals[40, 40, 1] = np.nan
+        return {"depth": maps, "field_depth": NOTHING}
+
+    def test_it_says_which_maps_hold_no_numbers(self, control: Any) -> None:
+        records, products = self.run(control)
+        warned = {record.subject: record.message for record in records if type(record) is Warned}
+        assert {name: words.split()[4] for name, words in warned.items()} == {
+            "2.png": "101",
+            "3.png": "1",
+        }
+        assert isinstance(products["mesh"], SurfaceMesh)
 
 
 class TestMeshOfTheField(StageContract):
