@@ -77,11 +77,17 @@ class StageControl:
         latest: ConfigT = self._work.latest(step)
         return latest
 
-    def checkpoint_due(self) -> bool:
-        """Whether to save a checkpoint now."""
+    def checkpoint_due(self, step: int) -> bool:
+        """Whether to save a checkpoint of a step now. One that has it already is told again where
+        somebody asks, and not written again."""
         if self._work is None:
             return False
         self.look()
+        if self._work.is_saved(step):
+            if self._checkpoint_asked:
+                self._confirm_saved()
+            self._declined = False  # nothing is left to save: a stop need not wait
+            return False
         late = self._work.unsaved_s > CHECKPOINT_SECONDS
         changed = self._work.unsaved_change
         due = late or changed or self._checkpoint_asked or self.interrupting()
@@ -94,6 +100,12 @@ class StageControl:
             raise RuntimeError("there is no run directory to keep a checkpoint in")
         self._work.save(checkpoint, step)
         self._checkpoint_asked = False
+
+    def _confirm_saved(self) -> None:
+        """Answer whoever asked for a checkpoint with the one that there is."""
+        if self._work is not None:
+            self._work.confirm_saved()
+            self._checkpoint_asked = False
 
     def keep_preview(self, name: str, picture: bytes) -> str:
         """Keep a small picture; its path below the run directory."""

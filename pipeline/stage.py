@@ -58,9 +58,10 @@ class Control(Protocol):
         are recorded as taking effect at `step`. The same object where nothing changed."""
         ...
 
-    def checkpoint_due(self) -> bool:
-        """Whether to save a checkpoint before the next `poll`: the user asked for one, the run is
-        about to stop, or the last one is some seconds old."""
+    def checkpoint_due(self, step: int) -> bool:
+        """Whether to save a checkpoint of a step before the next `poll`: the user asked for one,
+        the run is about to stop, or the last one is some seconds old; false where the last one is
+        of that step. A stage may ask as often as it likes between two steps."""
         ...
 
     def save_checkpoint(self, checkpoint: Checkpoint, step: int) -> None:

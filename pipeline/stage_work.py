@@ -76,6 +76,10 @@ class StageWork:
         """Time at work that a kill would lose."""
         return time.monotonic() - self._saved
 
+    def is_saved(self, step: int) -> bool:
+        """Whether the last checkpoint of this attempt is of a step, with all changes."""
+        return step == self._saved_step and not self._unsaved_change
+
     def rested(self, seconds: float) -> None:
         """Do not count a pause."""
         self._began += seconds

@@ -215,7 +215,7 @@ def test_without_a_stage_there_are_no_checkpoints(
     config = MappingConfig()
     assert control.latest(config, 0) is config
     stop.set()
-    assert not control.checkpoint_due() and control.load_checkpoint() is None
+    assert not control.checkpoint_due(0) and control.load_checkpoint() is None
     with pytest.raises(RuntimeError):
         control.save_checkpoint(POSITION, 0)
     with pytest.raises(Stopped):
@@ -226,10 +226,10 @@ def test_a_stop_waits_for_the_checkpoint_of_the_next_step(
     desk: Desk, control: ForegroundControl, stop: threading.Event
 ) -> None:
     control.begin(desk.work())
-    assert not control.checkpoint_due()
+    assert not control.checkpoint_due(0)
     stop.set()  # too late for the checkpoint of this step
     control.poll()
-    assert control.checkpoint_due()
+    assert control.checkpoint_due(1)
     control.save_checkpoint(POSITION, 1)
     with pytest.raises(Stopped):
         control.poll()
@@ -241,7 +241,7 @@ def test_a_stage_without_checkpoints_stops_at_once(
     desk: Desk, control: ForegroundControl, stop: threading.Event
 ) -> None:
     control.begin(desk.work())
-    assert not control.checkpoint_due()
+    assert not control.checkpoint_due(0)
     control.poll()
     stop.set()
     with pytest.raises(Stopped):
@@ -253,24 +253,46 @@ def test_a_checkpoint_is_due_every_few_seconds(
 ) -> None:
     assert control_module.CHECKPOINT_SECONDS < 10
     control.begin(desk.work())
-    assert not control.checkpoint_due()
+    assert not control.checkpoint_due(1)
     monkeypatch.setattr(control_module, "CHECKPOINT_SECONDS", 0.01)
     time.sleep(0.02)
-    assert control.checkpoint_due() and control.checkpoint_due()
+    assert control.checkpoint_due(1) and control.checkpoint_due(1)
     monkeypatch.setattr(control_module, "CHECKPOINT_SECONDS", 1000)
     control.save_checkpoint(POSITION, 1)
-    assert not control.checkpoint_due()
+    assert not control.checkpoint_due(2)
+
+
+def test_a_checkpoint_of_the_step_at_hand_is_enough(
+    desk: Desk,
+    control: ForegroundControl,
+    stop: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(control_module, "CHECKPOINT_SECONDS", 0.0)
+    control.begin(desk.work())
+    assert control.checkpoint_due(1)
+    control.save_checkpoint(POSITION, 1)
+    time.sleep(0.01)
+    assert not control.checkpoint_due(1)
+    stop.set()  # nothing is lost by it: it waits for no other step
+    assert not control.checkpoint_due(1)
+    with pytest.raises(Stopped):
+        control.poll()
+    assert control.checkpoint_due(2)
 
 
 def test_a_checkpoint_is_due_after_a_live_change(desk: Desk, control: ForegroundControl) -> None:
     work = desk.work()
     control.begin(work)
     work.change(change(ERROR_PX, 2))
-    assert not control.checkpoint_due()  # it has not taken effect yet
+    assert not control.checkpoint_due(4)  # it has not taken effect yet
     control.latest(work.section, 4)
-    assert control.checkpoint_due()
+    assert control.checkpoint_due(4)
     control.save_checkpoint(POSITION, 4)
-    assert not control.checkpoint_due()
+    assert not control.checkpoint_due(4)
+    work.change(change(ERROR_PX, 3))
+    control.latest(work.section, 4)
+    assert control.checkpoint_due(4)  # although that step is saved: without this change
 
 
 def test_a_damaged_checkpoint_is_told_as_soon_as_it_is_found(desk: Desk) -> None:

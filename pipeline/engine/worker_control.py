@@ -93,9 +93,8 @@ class WorkerControl(StageControl):
         begin = time.monotonic()
         while self._pausing and not self._stopping:
             self._serve_or_wait()
-            if self._checkpoint_asked and self._work is not None:
-                self._work.confirm_saved()
-                self._checkpoint_asked = False
+            if self._checkpoint_asked:
+                self._confirm_saved()
         if self._work is not None:
             self._work.rested(time.monotonic() - begin)
         if not self._stopping:

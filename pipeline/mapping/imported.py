@@ -97,7 +97,7 @@ class ImportPoses:
                 state.update_points(Limits.of(config, slack=2.0 if rounds == 0 else 1.0))
                 adjust_points(state)
                 rounds += 1
-                if control.checkpoint_due():
+                if control.checkpoint_due(rounds):
                     control.save_checkpoint(
                         Checkpoint(state.snapshot(), {"rounds": rounds}), rounds
                     )

@@ -128,7 +128,7 @@ def _serve(mapper: Mapper, control: Control) -> None:
     """Save a checkpoint if one is due, then poll."""
     from pipeline.mapping.checkpoint import save_mapper
 
-    if control.checkpoint_due():
+    if control.checkpoint_due(mapper.step):
         control.save_checkpoint(save_mapper(mapper), mapper.step)
     control.poll()
 

@@ -173,7 +173,7 @@ class Course:
         """Do what others want between two steps: pictures, a checkpoint, a pause, the end."""
         trainer, control = self.trainer, self._control
         self._service.serve(self._config.view_share, trainer.step_number)
-        if control.checkpoint_due():
+        if control.checkpoint_due(trainer.step_number):
             control.save_checkpoint(trainer.checkpoint(), trainer.step_number)
         control.poll()
 

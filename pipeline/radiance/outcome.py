@@ -75,7 +75,7 @@ def mapped_products(
     )
     refined = RefinedCameras(model, words)
     field = _field(scene, course, world_from_field)
-    field_depth = yield from _field_depth(course, control)
+    field_depth = yield from _field_depth(course)
     return {"radiance": field, "refined": refined, "field_depth": field_depth}
 
 
@@ -103,7 +103,7 @@ def unposed_products(
     )
     field = _field(scene, course, Similarity(1.0, np.eye(3), np.zeros(3)))
     refined = RefinedCameras(_unposed_model(photos, scene, course, poses), words)
-    field_depth = yield from _field_depth(course, control)
+    field_depth = yield from _field_depth(course)
     return {"radiance": field, "refined": refined, "field_depth": field_depth}
 
 
@@ -186,14 +186,13 @@ def _field(scene: Scene, course: Course, world_from_field: Similarity) -> Radian
     return RadianceField(model.to_arrays(), names, scene.size_px)
 
 
-def _field_depth(course: Course, control: Control) -> Generator[Record, None, DepthMaps]:
+def _field_depth(course: Course) -> Generator[Record, None, DepthMaps]:
     """Depth maps of the field, in the frame that it has in the end."""
     model = course.trainer.model
     views, maps = views_with_depth(model), []
     for number, view in enumerate(views):
         yield Progress(number, len(views), "depth maps", "rendering the field's depth")
         for found in render_depth(model, view):
-            control.poll()
             course.serve()
             if found is not None:
                 maps.append(found)

@@ -35,7 +35,7 @@ class Growing(fake_stages.FakeMapping):
         count = len(inputs["photos"].photos)
         for step in range(first, _MOST_STEPS):
             config = control.latest(config, step)
-            if control.checkpoint_due():
+            if control.checkpoint_due(step):
                 control.save_checkpoint(Checkpoint({}, {"step": step}), step)
             control.poll()
             yield from _told(step, count, config, book)

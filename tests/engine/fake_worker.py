@@ -1,7 +1,8 @@
 """A worker whose stages are fakes, two of which do what the environment says.
 
 Run it as a process in the place of `pipeline.engine.worker`. `pairs` misbehaves as `BEHAVIOUR`
-says; `mapping` takes `STEPS` steps, with checkpoints and live changes. `SECONDS_TO_POLL` is the
+says; `mapping` takes `STEPS` steps, with checkpoints and live changes, and then asks `LOOKS` times
+at the last one whether a checkpoint is due, after `CHECKPOINT_SECONDS`. `SECONDS_TO_POLL` is the
 worker's patience after the end of its engine.
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import control as control_module
 from pipeline.config import MappingConfig, PairsConfig
 from pipeline.engine import worker
 from pipeline.errors import DiskFull, PipelineError
@@ -31,6 +33,8 @@ from tests import fake_stages
 COMMAND = (sys.executable, "-m", "tests.engine.fake_worker")
 BEHAVIOUR = "FAKE_WORKER_BEHAVIOUR"
 STEPS = "FAKE_WORKER_STEPS"
+LOOKS = "FAKE_WORKER_LOOKS"
+CHECKPOINT_SECONDS = "FAKE_WORKER_CHECKPOINT_SECONDS"
 SECONDS_TO_POLL = "FAKE_WORKER_SECONDS_TO_POLL"
 STEP_SECONDS = 0.005
 FLOOD = 50_000
@@ -115,14 +119,17 @@ class Stepping(fake_stages.FakeMapping):
         if known is not None:
             first, errors = int(str(known.data["step"])), known.arrays["errors"]
             yield Warned(f"goes on from step {first}")
-        for step in range(first, int(os.environ.get(STEPS, "20"))):
-            config = control.latest(config, step)
-            errors = np.append(errors, config.max_reprojection_error_px)
-            if control.checkpoint_due():
+        steps = int(os.environ.get(STEPS, "20"))
+        for look in range(first, steps + int(os.environ.get(LOOKS, "0"))):
+            step = min(look, steps - 1)
+            if look == step:
+                config = control.latest(config, step)
+                errors = np.append(errors, config.max_reprojection_error_px)
+            if control.checkpoint_due(step):
                 control.save_checkpoint(Checkpoint({"errors": errors}, {"step": step + 1}), step)
             control.poll()
             if control.due():
-                yield Progress(step, None, "steps")
+                yield Progress(step, None, "steps" if look == step else "looks")
             time.sleep(STEP_SECONDS)
         products = yield from super().run(inputs, config, control)
         yield Report({"first": first, "steps": len(errors), "sum": float(errors.sum())})
@@ -145,6 +152,9 @@ def fake_plan(*, route: Route = "mapped", until: str | None = None) -> Sequence[
 
 
 if __name__ == "__main__":
+    vars(control_module)["CHECKPOINT_SECONDS"] = float(
+        os.environ.get(CHECKPOINT_SECONDS, str(control_module.CHECKPOINT_SECONDS))
+    )
     patience = os.environ.get(SECONDS_TO_POLL, str(worker.SECONDS_TO_POLL))
     vars(worker)["SECONDS_TO_POLL"] = float(patience)
     worker.main(plan=fake_plan)

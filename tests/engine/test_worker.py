@@ -260,6 +260,50 @@ def test_a_checkpoint_is_saved_when_it_is_asked_for(
     run(work())
 
 
+def test_what_is_saved_is_not_saved_again_and_still_answered_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(fake_worker.STEPS, "10")
+    monkeypatch.setenv(fake_worker.LOOKS, MANY_STEPS)
+    monkeypatch.setenv(fake_worker.CHECKPOINT_SECONDS, "0.02")  # a few looks
+
+    def looks() -> int:
+        return sum(record.unit == "looks" for record in bench.of(Progress))
+
+    async def look_on() -> None:
+        """Wait until the clock has had time for more checkpoints."""
+        seen = looks()
+        await bench.until(lambda: looks() > seen + 2)
+
+    def last_steps() -> int:
+        return sum(record.step == 9 for record in bench.of(Checkpointed))
+
+    async def work() -> None:
+        async with bench.worker() as worker:
+            mapping = until_mapping(worker)
+            await bench.until(lambda: last_steps() == 1)
+            file = bench.directory.root / "stages" / "mapping" / "checkpoint.arrays"
+            saved = file.stat()
+            await look_on()
+            assert last_steps() == 1
+            worker.order(CheckpointStage())
+            await bench.until(lambda: last_steps() == 2)  # it is there, says the worker
+            worker.order(PauseStage())
+            await bench.until(lambda: bench.paused == [True])
+            worker.order(CheckpointStage())
+            await bench.until(lambda: last_steps() == 3)
+            worker.order(ResumeStage())
+            await look_on()
+            assert last_steps() == 3
+            assert (file.stat().st_ino, file.stat().st_mtime_ns) == (
+                saved.st_ino, saved.st_mtime_ns,
+            )  # fmt: skip
+            await worker.stop_stage()
+            assert (await mapping).state == "stopped" and last_steps() == 3
+
+    run(work())
+
+
 def test_a_live_change_outlives_a_kill(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(fake_worker.STEPS, "100")
 

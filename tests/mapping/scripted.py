@@ -64,7 +64,7 @@ class ScriptedControl:
             self.applied.append((step, self.changes.pop(step)))
         return config.model_copy(update=self._section)
 
-    def checkpoint_due(self) -> bool:
+    def checkpoint_due(self, step: int) -> bool:
         return self.due_at(self._step)
 
     def save_checkpoint(self, checkpoint: Checkpoint, step: int) -> None:

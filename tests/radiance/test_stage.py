@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline import control as control_module
 from pipeline.config import RunConfig
 from pipeline.errors import Stopped
-from pipeline.events import Metric, Preview, Progress, Record, Report, Warned
+from pipeline.events import Checkpointed, Metric, Preview, Progress, Record, Report, Warned
 from pipeline.geometry.poses import Pose
 from pipeline.manifest import Ingredients, StageEntry
 from pipeline.products import (
@@ -242,6 +243,24 @@ def test_a_rescued_photograph_beside_cameras_that_stay_is_told(
         for i, image in MODEL.images.items():
             pose = refined.model.images[i].cam_from_world
             np.testing.assert_allclose(pose.translation, image.cam_from_world.translation)
+
+
+def test_while_the_field_is_judged_its_last_step_is_saved_once(
+    photos: PhotoIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_module, "CHECKPOINT_SECONDS", 0.0)  # whenever it is asked
+    run = Run(tmp_path / "run", photos, make_reconstruction(MODEL))
+    run.train()
+    assert [saved.step for saved in run.of(Checkpointed)] == list(range(1, 13))
+
+
+def test_a_stop_while_depth_is_rendered_keeps_the_training(
+    photos: PhotoIndex, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run", photos, make_reconstruction(MODEL))
+    with pytest.raises(Stopped):
+        run.train(stop_when=lambda r: isinstance(r, Progress) and r.unit == "depth maps")
+    assert [saved.step for saved in run.of(Checkpointed)] == [12]
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -64,7 +64,7 @@ class AlignPlanar:
                 _check_finite(race)
             if added or control.due():
                 yield from _records(race)
-            if control.checkpoint_due():
+            if control.checkpoint_due(race.step):
                 control.save_checkpoint(race.checkpoint(), race.step)
             control.poll()
         yield Progress(race.steps, race.steps, "steps", "drawing curves and animation")

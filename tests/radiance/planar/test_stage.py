@@ -41,7 +41,7 @@ class KeepingControl(ForegroundControl):
         self.kept = kept
         self._stop_at = stop_at
 
-    def checkpoint_due(self) -> bool:
+    def checkpoint_due(self, step: int) -> bool:
         return True
 
     def save_checkpoint(self, checkpoint: Checkpoint, step: int) -> None:
