@@ -19,6 +19,7 @@ from tests.tui.conftest import Barfield
 from tests.tui.fake_engine import FakeEngine, Play, publish
 from tests.tui.terminals import terminal, until
 from tui.kept_changes import Doubt, reconcile, with_assignments
+from tui.session import Manner
 
 RATIO, LOSS = "matching.ratio", "mapping.loss"
 
@@ -77,6 +78,16 @@ def test_a_command_reaches_the_engine_and_its_answer_the_user(
         (("retry", "garden", "--from", "matchin"), "Did you mean matching?"),
         (("set", "garden", "matching.ratio"), "stage.field=value"),
         (("resume", "garden", "--set", "matching.ratio=0.7"), "barfield set garden"),
+        (("resume", "garden", "--until", "matching"), "barfield run-until garden matching"),
+        (("resume", "garden", "--until", "matchin"), "Did you mean matching?"),
+        (("resume", "garden", "--port", "8124"), "barfield view garden --port 8124"),
+        (("run-until", "garden", "all", "--port", "8124"), "barfield view garden --port 8124"),
+        (("retry", "garden", "--port", "8124"), "barfield view garden --port 8124"),
+        (
+            ("retry", "garden", "--from", "mapping", "--port", "8124"),
+            "barfield view garden --port 8124",
+        ),
+        (("resume", "garden", "--port", "8124", "--no-viewer"), "exclude each other"),
         (("set", "garden"), "Missing argument"),
     ],
 )
@@ -187,6 +198,55 @@ def test_a_run_at_rest_goes_on_to_another_last_stage(
     code, _, _ = barfield("run-until", "garden", "all", play=QUICK)
     asked = read_request(root)
     assert code == 0 and asked is not None and asked.until is None
+
+
+def test_a_run_is_resumed_up_to_another_last_stage(
+    photos_of_a_run: Path, barfield: Barfield
+) -> None:
+    root = photos_of_a_run
+    options = ("--headless", "--until", "matching")
+    assert barfield("run", "garden", *options, play=Play(steps=2, end="kill"))[0] == 1
+    for last in ("features", "mapping"):  # also one that is done
+        code, out, _ = barfield("resume", "garden", "--until", last, "--plain", play=QUICK)
+        asked = read_request(root)
+        assert code == 0 and "5 of 5 photographs" in out
+        assert asked is not None and asked.until == last
+
+
+@pytest.mark.parametrize(
+    "command", [("resume", "garden"), ("retry", "garden"), ("run-until", "garden", "mapping")]
+)
+@pytest.mark.parametrize(
+    ("options", "dashboard", "port"),
+    [
+        ((), True, 0),
+        (("--no-pictures", "--no-viewer"), True, None),
+        (("--plain", "--port", "8199"), False, 8199),
+        (("--headless",), False, None),
+    ],
+)
+def test_a_run_at_rest_is_followed_as_it_would_be_by_run(
+    photos_of_a_run: Path,
+    barfield: Barfield,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    options: tuple[str, ...],
+    dashboard: bool,
+    port: int | None,
+) -> None:
+    assert barfield("run", "garden", "--headless", play=Play(steps=2, end="kill"))[0] == 1
+    manners: list[Manner] = []
+
+    def run_session(request: RunRequest, manner: Manner) -> bool:
+        manners.append(manner)
+        return True
+
+    monkeypatch.setattr("tui.session.run_session", run_session)
+    monkeypatch.setattr("tui.dashboard.start.can_show", lambda: True)
+    for again in (("run", "garden"), command):
+        assert barfield(*again, *options)[0] == 0
+    expected = Manner(dashboard=dashboard, port=port, pictures="--no-pictures" not in options)
+    assert manners == [expected, expected]
 
 
 def a_change(parameter: str, old: JsonValue, new: JsonValue, revision: int = 1) -> Change:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui.commands.run import DETACH, DISCARD, kept_changes
+from tui.commands.run import DISCARD, kept_changes
+from tui.commands.starting import Detach
 from tui.failures import WrongUsage
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def planar(
         list[str] | None,
         typer.Option("--set", metavar="STAGE.FIELD=VALUE", help="Set one parameter; repeatable."),
     ] = None,
-    detach: Annotated[bool | None, typer.Option("--detach/--no-detach", help=DETACH)] = None,
+    detach: Detach = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Serve on 127.0.0.1 too.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui.commands.options import NoPictures, Plain, confirmed, named_path
+from tui.commands.starting import Detach, Headless, NoViewer, Port, StartOptions, Until
 from tui.failures import WrongUsage
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ HOLD = "Keep the intrinsics as they are given or guessed: sets all mapping.refin
 POSES = (
     "sfm: find the poses; FILE: COLMAP model, transforms.json, LLFF or a scene's ground truth; "
     "none: photographs that look one way, whose poses the radiance field finds."
-)
-DETACH = (
-    "Only start the run; or: end it with this command, for batch schedulers. Otherwise: follow."
 )
 DISCARD = "Go back from parameters that were changed while the run went on."
 
@@ -44,9 +42,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="STAGE.FIELD=VALUE", help="Set one parameter; repeatable."),
     ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="STAGE", help="Last stage to run, e.g. matching.")
-    ] = None,
+    until: Until = None,
     poses: Annotated[str, typer.Option(metavar="sfm|FILE|none", help=POSES)] = "sfm",
     intrinsics: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Given intrinsics; the same formats.")
@@ -58,19 +54,12 @@ def run(
             metavar="auto|single|per-folder|per-image", help="Photographs that share intrinsics."
         ),
     ] = None,
-    headless: Annotated[
-        bool, typer.Option("--headless", help="No dashboard and no viewer: progress lines only.")
-    ] = False,
+    headless: Headless = False,
     plain: Plain = False,
     no_pictures: NoPictures = False,
-    detach: Annotated[bool | None, typer.Option("--detach/--no-detach", help=DETACH)] = None,
-    no_viewer: Annotated[
-        bool, typer.Option("--no-viewer", help="Do not serve the browser viewer.")
-    ] = False,
-    port: Annotated[
-        int | None,
-        typer.Option(min=1, max=65535, help="Of the viewer on 127.0.0.1; usually the first free."),
-    ] = None,
+    detach: Detach = None,
+    no_viewer: NoViewer = False,
+    port: Port = None,
     cluster: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Dask scheduler that shares the work.")
     ] = "",
@@ -91,16 +80,13 @@ def run(
         overrides["mapping"] = dict(HELD_INTRINSICS)
     unposed = poses == "none"
     check_stage("--until", until, "unposed" if unposed else "mapped")
-    if port is not None and no_viewer:
-        raise WrongUsage("Contradiction", "--port and --no-viewer exclude each other.")
+    options = StartOptions(headless, plain, no_pictures, detach, no_viewer, port, as_json)
 
     from pipeline.request import RunRequest
     from pipeline.run_directory import default_run_directory
     from pipeline.settings import SettingsError, load_settings
-    from tui.address import FREE_PORT
-    from tui.dashboard.start import can_show
     from tui.launch import make_room
-    from tui.session import Manner, attachment_of, run_session
+    from tui.session import run_session
 
     try:
         settings = load_settings(config, assignments or (), overrides)
@@ -119,12 +105,7 @@ def run(
         until=until,
         cluster=cluster,
     )
-    dashboard = can_show() and not (headless or plain or as_json)
-    if port is None and not (headless or no_viewer):
-        port = FREE_PORT
-    run_session(
-        request, Manner(attachment_of(detach), port, as_json, dashboard, pictures=not no_pictures)
-    )
+    run_session(request, options.manner())
 
 
 def check_stage(option: str, stage: str | None, route: Route = "mapped") -> None:

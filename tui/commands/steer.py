@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui.commands.options import AsJson, Run, confirmed
+from tui.commands.options import AsJson, NoPictures, Plain, Run, confirmed
+from tui.commands.starting import Detach, Headless, NoViewer, Port, StartOptions, Until
 from tui.failures import WRONG_USAGE, WrongUsage
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from pipeline.request import RunRequest
     from tui.runs import RunStatus
 
-Detach = Annotated[
-    bool | None,
-    typer.Option("--detach/--no-detach", help="Where a new engine has to be started: as for run."),
-]
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Also where finished stages have to run again.")
 ]
@@ -60,22 +57,29 @@ def checkpoint(run: Run, as_json: AsJson = False) -> None:
 def run_until(
     run: Run,
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="Last stage; all: every stage.")],
+    headless: Headless = False,
+    plain: Plain = False,
+    no_pictures: NoPictures = False,
     detach: Detach = None,
+    no_viewer: NoViewer = False,
+    port: Port = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change which stage of RUN is the last; a run at rest goes on to that stage."""
+    """Change which stage of RUN is the last; a run at rest goes on to that stage, and is followed
+    as by `run`."""
     from tui.commands.run import check_stage, route_of
     from tui.runs import resolve_run, status_of
 
+    options = StartOptions(headless, plain, no_pictures, detach, no_viewer, port, as_json)
     last = None if stage == "all" else stage
     root = resolve_run(run)
     check_stage("STAGE", last, route_of(root))
     status = status_of(root)
     if _is_at_rest(status):
         request = _recorded_request(status.root).model_copy(update={"until": last})
-        _start(request, detach, as_json)
+        _start(request, options)
     else:
-        _tell(status, {"op": "run-until", "stage": last}, as_json)
+        _tell(status, {"op": "run-until", "stage": last}, options)
 
 
 def resume(
@@ -86,23 +90,34 @@ def resume(
             "--set", metavar="STAGE.FIELD=VALUE", help="Change a parameter of a run at rest."
         ),
     ] = None,
+    until: Until = None,
+    headless: Headless = False,
+    plain: Plain = False,
+    no_pictures: NoPictures = False,
     detach: Detach = None,
+    no_viewer: NoViewer = False,
+    port: Port = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with RUN: after a pause, or where it was when its engine ended."""
+    """Go on with RUN: after a pause, or where it was when its engine ended.
+
+    A run at rest is followed as by `run`.
+    """
+    from tui.commands.run import check_stage, route_of
     from tui.runs import resolve_run, status_of
 
-    status = status_of(resolve_run(run))
+    options = StartOptions(headless, plain, no_pictures, detach, no_viewer, port, as_json)
+    root = resolve_run(run)
+    check_stage("--until", until, route_of(root))
+    status = status_of(root)
     if _is_at_rest(status):
-        _go_on(status, assignments or [], detach, as_json)
+        _go_on(status, assignments or [], until, options)
         return
     if assignments:
-        raise WrongUsage(
-            "--set is for a run at rest",
-            f"{status.name} has a living engine; it is {status.state}.",
-            f"barfield set {status.name} {' '.join(assignments)}",
-        )
-    _tell(status, {"op": "resume"}, as_json)
+        raise _at_work(status, "--set", f"set {status.name} {' '.join(assignments)}")
+    if until is not None:
+        raise _at_work(status, "--until", f"run-until {status.name} {until}")
+    _tell(status, {"op": "resume"}, options)
 
 
 def retry(
@@ -116,25 +131,34 @@ def retry(
         ),
     ] = None,
     yes: Yes = False,
+    headless: Headless = False,
+    plain: Plain = False,
+    no_pictures: NoPictures = False,
     detach: Detach = None,
+    no_viewer: NoViewer = False,
+    port: Port = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try the failed stage of RUN again, from its checkpoint or its last item."""
+    """Try the failed stage of RUN again, from its checkpoint or its last item.
+
+    A run at rest is followed as by `run`.
+    """
     from tui.commands.run import check_stage, route_of
     from tui.runs import resolve_run, status_of
 
+    options = StartOptions(headless, plain, no_pictures, detach, no_viewer, port, as_json)
     root = resolve_run(run)
     if stage is not None:
         check_stage("--from", stage, route_of(root))
-        _retry_from(status_of(root), stage, yes, detach, as_json)
+        _retry_from(status_of(root), stage, yes, options)
         return
     status = status_of(root)
     # The engine that saw the stage fail stays for a while, for this.
     failed_just_now = status.engine is not None and status.state == "failed"
     if _is_at_rest(status) and not failed_just_now:
-        _go_on(status, [], detach, as_json)
+        _go_on(status, [], None, options)
     else:
-        _tell(status, {"op": "retry"}, as_json)
+        _tell(status, {"op": "retry"}, options)
 
 
 def tell_answer(answer: Answer, as_json: bool) -> None:
@@ -158,9 +182,7 @@ def ask_for_reruns(answer: Answer, as_json: bool) -> None:
     raise typer.Exit(WRONG_USAGE)
 
 
-def _retry_from(
-    status: RunStatus, stage: str, yes: bool, detach: bool | None, as_json: bool
-) -> None:
+def _retry_from(status: RunStatus, stage: str, yes: bool, options: StartOptions) -> None:
     """Run a stage and all after it again, by the engine that is there or by a new one."""
     from tui.client import EngineClient, EngineGone
     from tui.retry_at_rest import begin_anew, stages_to_repeat
@@ -172,22 +194,23 @@ def _retry_from(
         request = _recorded_request(status.root)
         answer = stages_to_repeat(request, stage)
         if not answer.reruns:
-            tell_answer(answer, as_json)
+            tell_answer(answer, options.as_json)
         if not yes:
-            ask_for_reruns(answer, as_json)
+            ask_for_reruns(answer, options.as_json)
         begin_anew(status.root, request, stage)
-        _start(request, detach, as_json)
+        _start(request, options)
         return
+    _refuse_port(status, options)
     client = EngineClient(status.engine.socket)
     command = {"op": "retry", "stage": stage, "confirm": yes}
     answer = client.command(command)
     if answer.reruns and not answer.ok:
-        ask_for_reruns(answer, as_json)
+        ask_for_reruns(answer, options.as_json)
         try:
             answer = client.command({**command, "confirm": True})
         except EngineGone as error:  # a run that is done does not wait for answers
             raise no_engine(status_of(status.root)) from error
-    tell_answer(answer, as_json)
+    tell_answer(answer, options.as_json)
 
 
 def _order(run: str, command: dict[str, Any], as_json: bool) -> None:
@@ -215,24 +238,45 @@ def _is_at_rest(status: RunStatus) -> bool:
     return True
 
 
-def _tell(status: RunStatus, command: dict[str, Any], as_json: bool) -> None:
+def _tell(status: RunStatus, command: dict[str, Any], options: StartOptions) -> None:
     """Give a command to the engine of a run, which has one."""
     from tui.client import EngineClient
     from tui.runs import no_engine
 
     if status.engine is None:
         raise no_engine(status)
-    tell_answer(EngineClient(status.engine.socket).command(command), as_json)
+    _refuse_port(status, options)
+    tell_answer(EngineClient(status.engine.socket).command(command), options.as_json)
 
 
-def _go_on(status: RunStatus, assignments: list[str], detach: bool | None, as_json: bool) -> None:
-    """Start a new engine with what was asked of the run before, and some parameters changed."""
+def _refuse_port(status: RunStatus, options: StartOptions) -> None:
+    """Raises WrongUsage where a port is wanted of an engine that is there already."""
+    if options.port is not None:
+        raise _at_work(status, "--port", f"view {status.name} --port {options.port}")
+
+
+def _at_work(status: RunStatus, option: str, instead: str) -> WrongUsage:
+    """The error for an option that an engine at work has no use for, with the command that has."""
+    return WrongUsage(
+        f"{option} is for a run at rest",
+        f"{status.name} has a living engine; it is {status.state}.",
+        f"barfield {instead}",
+    )
+
+
+def _go_on(
+    status: RunStatus, assignments: list[str], until: str | None, options: StartOptions
+) -> None:
+    """Start a new engine with what was asked of the run before, some parameters changed, and
+    another last stage if there is one."""
     from pipeline.errors import PipelineError
     from pipeline.settings import SettingsError
     from tui.kept_changes import with_assignments
 
     request = _recorded_request(status.root)
-    if status.state == "done" and not assignments:
+    if until is not None:
+        request = request.model_copy(update={"until": until})
+    elif status.state == "done" and not assignments:
         raise PipelineError(
             "The run is done",
             f"{status.root} has all that was asked for.",
@@ -244,14 +288,13 @@ def _go_on(status: RunStatus, assignments: list[str], detach: bool | None, as_js
         request = with_assignments(request, assignments, logged)
     except SettingsError as error:
         raise WrongUsage(error.title, error.message, error.hint) from error
-    _start(request, detach, as_json)
+    _start(request, options)
 
 
-def _start(request: RunRequest, detach: bool | None, as_json: bool) -> None:
-    from tui.address import FREE_PORT
-    from tui.session import Manner, attachment_of, run_session
+def _start(request: RunRequest, options: StartOptions) -> None:
+    from tui.session import run_session
 
-    run_session(request, Manner(attachment_of(detach), FREE_PORT, as_json))
+    run_session(request, options.manner())
 
 
 def _recorded_request(root: Path) -> RunRequest:
