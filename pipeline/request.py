@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 from pipeline.config import RunConfig
+from pipeline.settings import changed_config
 from pipeline.stages import Route
 
 
@@ -76,3 +78,12 @@ class RunRequest(BaseModel):
         if self.kind != "scene":
             return self.kind
         return "mapped" if self.paths.poses is None else "posed"
+
+    def current_config(self, changes: Mapping[str, JsonValue] | None = None) -> RunConfig:
+        """The configuration as it was given, with the changes since and maybe some more, by
+        `stage.field`; what follows from other settings follows anew.
+
+        Raises SettingsError naming the parameter and what is possible.
+        """
+        newest = {change.parameter: change.new for change in self.changes}
+        return changed_config(self.config, {**newest, **(changes or {})}, self.route)

@@ -2,7 +2,8 @@
 while it runs.
 
 Unknown keys and impossible values are refused, naming where they stand and the nearest valid key;
-so are two settings that contradict each other, where the user gave both.
+so are two settings that contradict each other, where the user gave both, and one that contradicts
+where the run's poses come from.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pipeline.config import FeaturesConfig, RunConfig
 from pipeline.config_base import Applies
 from pipeline.errors import PipelineError
+from pipeline.stages import Route
 
 Sections = dict[str, dict[str, Any]]
 COMMAND_LINE = "the command line"
@@ -74,26 +76,42 @@ class _Rule(NamedTuple):
     then: JsonValue
 
 
+class _RouteRule(NamedTuple):
+    """In a run of a route, `effect` does nothing and is `then`; `option` asked for the route."""
+
+    route: Route
+    option: str
+    effect: str
+    then: JsonValue
+
+
 _RULES = (
     # Guided matching finds what a preview leaves out; without it, all keypoints are compared.
     _Rule("verification.guided", False, "matching.preview_keypoints", 0),
     # The preset has a threshold of its own.
     _Rule("features.preset", "lowe", "features.peak_threshold", FeaturesConfig().peak_threshold),
 )
+_ROUTE_RULES = (
+    # There are no depth maps but those of the field.
+    _RouteRule("unposed", "--poses none", "mesh.source", "field"),
+)
+_ROUTE = ("", "route")  # where its origin stands among those of the settings
 
 
 def load_settings(
     file: Path | None = None,
     assignments: Sequence[str] = (),
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    route: Route = "mapped",
 ) -> RunConfig:
     """The configuration of a run: defaults, then a file, then assignments, then overrides.
 
     assignments: texts ``stage.field=value``. overrides: fields by stage that other options of the
-    command line set. Raises SettingsError naming file, key and the nearest valid key.
+    command line set. route: which stages the run takes, by the command line. Raises SettingsError
+    naming file, key and the nearest valid key.
     """
     sections: Sections = {}
-    origins: _Origins = {}
+    origins: _Origins = {_ROUTE: _Origin(2, COMMAND_LINE)}
     if file is not None:
         _merge(sections, origins, _read_toml(file), _Origin(1, str(file)))
     for text in assignments:
@@ -103,11 +121,13 @@ def load_settings(
         _refuse_overridden(config, origins, overrides)
         _merge(sections, origins, overrides, _Origin(2, COMMAND_LINE))
         config = _validated(sections, origins)
-    return _settled(config, origins)
+    return _settled(config, origins, route)
 
 
-def changed_config(config: RunConfig, changes: Mapping[str, JsonValue]) -> RunConfig:
-    """The configuration with some parameters changed.
+def changed_config(
+    config: RunConfig, changes: Mapping[str, JsonValue], route: Route = "mapped"
+) -> RunConfig:
+    """The configuration of a run of a route with some parameters changed.
 
     changes: new values by ``stage.field``. Raises SettingsError as `load_settings` does. To undo a
     change leaves no trace only if all changes since the start are applied to the configuration of
@@ -118,7 +138,7 @@ def changed_config(config: RunConfig, changes: Mapping[str, JsonValue]) -> RunCo
     for key, value in changes.items():
         stage, _, field = key.partition(".")
         _merge(sections, origins, {stage: {field: value}}, _Origin(1, CHANGE))
-    return _settled(_validated(sections, origins), origins)
+    return _settled(_validated(sections, origins), origins, route)
 
 
 def parameter(config: RunConfig, key: str) -> JsonValue:
@@ -236,30 +256,52 @@ def _refuse_overridden(
                 )
 
 
-def _settled(config: RunConfig, origins: _Origins) -> RunConfig:
-    """The configuration with what some settings mean for others.
+def _settled(config: RunConfig, origins: _Origins, route: Route) -> RunConfig:
+    """The configuration with what some settings, and the route, mean for others.
 
-    Raises SettingsError where a setting that does nothing was asked for, and not before the one
-    that makes it so.
+    Raises SettingsError where a setting that does nothing was asked for, and not before what makes
+    it so.
     """
     for rule in _RULES:
-        value = parameter(config, rule.effect)
-        if parameter(config, rule.cause) != rule.when or value == rule.then:
-            continue
-        stage, _, field = rule.effect.partition(".")
-        cause_stage, _, cause_field = rule.cause.partition(".")
-        asked = origins.get((stage, field))
-        cause = origins.get((cause_stage, cause_field))
-        if asked is not None and (cause is None or asked.rank >= cause.rank):
-            raise SettingsError(
-                "Contradicting settings",
-                f"{asked.where}: {rule.effect} = {_shown(value)} does nothing while {rule.cause} "
-                f"is {_shown(rule.when)}.",
-                f"Change {rule.cause}, or leave out {rule.effect}.",
-            )
-        section = getattr(config, stage).model_copy(update={field: rule.then})
-        config = config.model_copy(update={stage: section})
+        if parameter(config, rule.cause) == rule.when:
+            cause = _field_of(rule.cause), f"while {rule.cause} is {_shown(rule.when)}", rule.cause
+            config = _with_effect(config, origins, rule.effect, rule.then, *cause)
+    for way in _ROUTE_RULES:
+        if route == way.route:
+            cause = _ROUTE, f"with {way.option}", way.option
+            config = _with_effect(config, origins, way.effect, way.then, *cause)
     return config
+
+
+def _with_effect(
+    config: RunConfig,
+    origins: _Origins,
+    effect: str,
+    then: JsonValue,
+    cause: tuple[str, str],
+    circumstance: str,
+    changeable: str,
+) -> RunConfig:
+    """The configuration where `effect` is `then`, because of what stands as `cause` among the
+    origins."""
+    value = parameter(config, effect)
+    if value == then:
+        return config
+    stage, field = _field_of(effect)
+    asked, caused = origins.get((stage, field)), origins.get(cause)
+    if asked is not None and (caused is None or asked.rank >= caused.rank):
+        raise SettingsError(
+            "Contradicting settings",
+            f"{asked.where}: {effect} = {_shown(value)} does nothing {circumstance}.",
+            f"Change {changeable}, or leave out {effect}.",
+        )
+    section = getattr(config, stage).model_copy(update={field: then})
+    return config.model_copy(update={stage: section})
+
+
+def _field_of(key: str) -> tuple[str, str]:
+    stage, _, field = key.partition(".")
+    return stage, field
 
 
 def _validated(sections: Sections, origins: _Origins) -> RunConfig:

@@ -109,6 +109,11 @@ def test_a_lost_point_cloud_is_written_again(photos: Path, tmp_path: Path) -> No
         (("run", "scene", "--set", "mapping.max_resection_error_px=inf"), 2, "finite"),
         (("run", "scene", "--until", "matchin"), 2, "Did you mean matching?"),
         (("run", "scene", "--poses", "none", "--until", "mapping"), 2, "no stage mapping"),
+        (
+            ("run", "scene", "--poses", "none", "--set", "mesh.source=photographs"),
+            2,
+            "mesh.source = 'photographs' does nothing with --poses none",
+        ),
         (("run", "scene", "--out", "full"), 1, "Not a run directory"),
         (("run", "scene", "--out", "/dev/null/run"), 1, "/dev/null is no folder"),
         (("run", "scene", "--prot", "1"), 2, "--port"),

@@ -9,6 +9,7 @@ import pytest
 from pydantic import JsonValue
 
 from pipeline.config import RunConfig
+from pipeline.request import GivenPaths, RunRequest
 from pipeline.settings import (
     HELD_INTRINSICS,
     SettingsError,
@@ -165,6 +166,29 @@ def test_the_later_word_is_no_contradiction_and_its_run_toml_is_a_config_file(
         assert config.features.peak_threshold == RunConfig().features.peak_threshold
     file.write_text(settings_as_toml(config))
     assert load_settings(file) == config
+
+
+def test_without_poses_the_mesh_is_of_the_field(tmp_path: Path) -> None:
+    assert load_settings(route="unposed").mesh.source == "field"
+    assert load_settings().mesh.source == "photographs"
+    file = tmp_path / "run.toml"  # of a run with poses, which says all
+    file.write_text(settings_as_toml(load_settings()))
+    assert load_settings(file, route="unposed").mesh.source == "field"
+    with pytest.raises(SettingsError, match="Contradicting") as caught:
+        load_settings(file, ["mesh.source=photographs"], route="unposed")
+    assert "mesh.source = 'photographs' does nothing with --poses none" in caught.value.message
+    assert load_settings(None, ["mesh.source=field"], route="unposed").mesh.source == "field"
+
+
+@pytest.mark.parametrize("asked", [RunConfig(), load_settings(route="unposed")])
+def test_a_run_without_poses_keeps_the_mesh_of_its_field(asked: RunConfig) -> None:
+    paths = GivenPaths(photos=Path("/p"))
+    request = RunRequest(paths=paths, out=Path("/o"), kind="unposed", config=asked)
+    assert request.current_config().mesh.source == "field"
+    with pytest.raises(SettingsError, match="with --poses none"):
+        request.current_config({"mesh.source": "photographs"})
+    mapped = request.model_copy(update={"kind": "scene", "config": RunConfig()})
+    assert mapped.current_config({"mesh.source": "field"}).mesh.source == "field"
 
 
 def test_a_change_changes_nothing_else() -> None:

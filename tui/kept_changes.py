@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from pipeline.config import RunConfig
 from pipeline.request import Change, RunRequest
-from pipeline.settings import changed_config, parameter, parse_assignment
+from pipeline.settings import parameter, parse_assignment
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ def with_assignments(
     which may be of a change that was discarded. Raises SettingsError naming what is wrong.
     """
     wanted = assigned(assignments)
-    kept = {change.parameter: change.new for change in request.changes}
-    before = changed_config(request.config, kept)
-    after = changed_config(request.config, {**kept, **wanted})
+    before, after = request.current_config(), request.current_config(wanted)
     revision = max((change.revision for change in request.changes), default=0)
     revision = max(revision, logged)
     changes = list(request.changes)

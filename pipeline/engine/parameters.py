@@ -14,7 +14,7 @@ from pipeline.engine.messages import ConfigAnswer, ParameterView
 from pipeline.events import ParameterChanged
 from pipeline.request import Change, RunRequest
 from pipeline.run_directory import RunDirectory
-from pipeline.settings import changed_config, parameter, parameters, settings_as_toml
+from pipeline.settings import parameter, parameters, settings_as_toml
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Parameters:
         self._directory = directory
         self._logged = logged
         self._request = request
-        self._config = changed_config(request.config, _newest(request.changes))
+        self._config = request.current_config()
 
     @property
     def config(self) -> RunConfig:
@@ -74,8 +74,7 @@ class Parameters:
 
         Raises SettingsError naming the parameter and what is possible.
         """
-        # From the first configuration: settings that follow from others are to follow anew.
-        config = changed_config(self._request.config, {**_newest(self._request.changes), **changes})
+        config = self._request.current_config(changes)
         now, known = time.time(), parameters()
         found: list[Change] = []
         for name in changes:
@@ -124,7 +123,7 @@ class Parameters:
 def parameters_at_rest(request: RunRequest) -> ConfigAnswer:
     """All parameters of a run that nobody works on, for who looks at it."""
     revision = max((change.revision for change in request.changes), default=0)
-    return _answer(changed_config(request.config, _newest(request.changes)), revision)
+    return _answer(request.current_config(), revision)
 
 
 def _answer(config: RunConfig, revision: int) -> ConfigAnswer:
@@ -140,11 +139,6 @@ def _answer(config: RunConfig, revision: int) -> ConfigAnswer:
         for name, info in parameters().items()
     }
     return ConfigAnswer(revision=revision, parameters=views)
-
-
-def _newest(changes: tuple[Change, ...]) -> dict[str, JsonValue]:
-    """The value that each changed parameter has now."""
-    return {change.parameter: change.new for change in changes}
 
 
 def as_record(change: Change) -> ParameterChanged:

@@ -79,7 +79,8 @@ def run(
 
         overrides["mapping"] = dict(HELD_INTRINSICS)
     unposed = poses == "none"
-    check_stage("--until", until, "unposed" if unposed else "mapped")
+    route: Route = "unposed" if unposed else "mapped"
+    check_stage("--until", until, route)
     options = StartOptions(headless, plain, no_pictures, detach, no_viewer, port, as_json)
 
     from pipeline.request import RunRequest
@@ -89,7 +90,7 @@ def run(
     from tui.session import run_session
 
     try:
-        settings = load_settings(config, assignments or (), overrides)
+        settings = load_settings(config, assignments or (), overrides, route)
     except SettingsError as error:
         raise WrongUsage(error.title, error.message, error.hint) from error
     paths = _given_paths(photos, poses, intrinsics)

@@ -66,12 +66,11 @@ class Known:
         if self.config is None:
             return None
         request = self.request
-        if request is not None:
-            # As the engine does: what follows from other settings follows anew.
-            newest = {change.parameter: change.new for change in request.changes}
-            if changed_config(request.config, newest) == self.config:
-                return changed_config(request.config, {**newest, **changes})
-        return changed_config(self.config, changes)
+        if request is None:
+            return changed_config(self.config, changes)
+        if request.current_config() == self.config:
+            return request.current_config(changes)  # as the engine does
+        return changed_config(self.config, changes, request.route)
 
 
 def look_up(source: Source) -> Known:
