@@ -13,9 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.codecs import LostProduct
+from pipeline.compiling import StageTeller
 from pipeline.config import RunConfig
 from pipeline.control import StageControl
 from pipeline.database_writer import DatabaseWriter
@@ -170,13 +172,12 @@ class StageRunner:
             else self.product(product)
             for product in stage.needs
         }  # fmt: skip
-        work = StageWork(
-            self._workspace, asked, section, changed, lambda record: self._tell(stage.name, record)
-        )
+        teller = StageTeller(partial(self._tell, stage.name))
+        work = StageWork(self._workspace, asked, section, changed, teller.tell)
         self._control.begin(work)
         try:
-            with self._executor(stage, config):
-                made, report = self._drive(stage, inputs, section)
+            with self._executor(stage, config), teller.listening(stage):
+                made, report = self._drive(stage, inputs, section, teller.tell)
             done = DoneEntry(work.made_from(), work.seconds, report)
         finally:
             self._control.begin(None)
@@ -197,7 +198,11 @@ class StageRunner:
             yield
 
     def _drive(
-        self, stage: Stage, inputs: Mapping[str, Any], section: Any
+        self,
+        stage: Stage,
+        inputs: Mapping[str, Any],
+        section: Any,
+        tell: Callable[[Record], None],
     ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Run a stage's generator to its end; its products and its last report."""
         records = stage.run(inputs, section, self._control)
@@ -207,7 +212,7 @@ class StageRunner:
                 record = next(records)
                 if isinstance(record, Report):
                     report = record.data
-                self._tell(stage.name, record)
+                tell(record)
         except StopIteration as end:
             made: Mapping[str, Any] = end.value
         finally:

@@ -90,6 +90,9 @@ class Stage(Protocol):
     A stage whose items may be carried out anywhere, also on a cluster, says so with one more class
     variable, `fan_out: FanOut`: "threads" where its item functions release the GIL, "processes"
     where they do not. The items of the others run on threads of this process.
+
+    One with functions that numba compiles says so with `compiles: ClassVar[bool] = True`: people
+    are told then when it waits for that.
     """
 
     name: ClassVar[str]

@@ -29,6 +29,7 @@ class ImportPoses:
     needs: ClassVar[tuple[str, ...]] = ("photos", "features", "geometries", "poses")
     makes: ClassVar[tuple[str, ...]] = ("reconstruction",)
     Config: ClassVar[type[StageConfig]] = MappingConfig
+    compiles: ClassVar[bool] = True
 
     def run(
         self, inputs: Inputs, config: MappingConfig, control: Control

@@ -43,6 +43,7 @@ class MapIncrementally:
     needs: ClassVar[tuple[str, ...]] = ("photos", "features", "geometries")
     makes: ClassVar[tuple[str, ...]] = ("reconstruction",)
     Config: ClassVar[type[StageConfig]] = MappingConfig
+    compiles: ClassVar[bool] = True
 
     def run(
         self, inputs: Inputs, config: MappingConfig, control: Control

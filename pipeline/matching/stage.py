@@ -62,6 +62,7 @@ class MatchFeatures:
     makes: ClassVar[tuple[str, ...]] = ("matches",)
     Config: ClassVar[type[StageConfig]] = MatchingConfig
     fan_out: ClassVar[FanOut] = "threads"
+    compiles: ClassVar[bool] = True
 
     def run(
         self, inputs: Inputs, config: MatchingConfig, control: Control

@@ -72,6 +72,7 @@ class VerifyMatches:
     makes: ClassVar[tuple[str, ...]] = ("geometries",)
     Config: ClassVar[type[StageConfig]] = VerificationConfig
     fan_out: ClassVar[FanOut] = "threads"
+    compiles: ClassVar[bool] = True
 
     def run(
         self, inputs: Inputs, config: VerificationConfig, control: Control
