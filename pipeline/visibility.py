@@ -1,4 +1,4 @@
-"""Which points of a surface photographs see: depth buffers of meshes, without a graphics card."""
+"""Which points of a surface photographs see: what hides what, without a graphics card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.geometry.arrays import Float64s, Int64s
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose
 
-_TOLERANCE = 0.005
+_TOLERANCE = 0.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,38 +49,56 @@ def times_seen(
 ) -> Int64s:
     """How many cameras see each point (N,) of a mesh, all in one world.
 
-    A point is seen where it lies in the picture and no deeper, but for 0.5 %, than the deepest of
-    the four nearest pixels of the mesh's depth buffer. Both sides of a triangle hide and are seen.
+    A point is seen where it lies in the picture and, but for 0.1 % of its depth, not behind the
+    planes of all the triangles that the four nearest pixels show: a board on a wall hides what is
+    behind it, and a slanted surface not itself. Both sides of a triangle hide and are seen.
     Triangles that reach behind a camera hide nothing from it.
     """
     seen = np.zeros(len(points), np.int64)
     for view in viewpoints:
         pixels, depth = view.project(vertices)
         width, height = view.camera.width, view.camera.height
-        buffer = depth_buffer(pixels, depth, triangles, width, height)
+        shown = nearest_triangles(pixels, depth, triangles, width, height)
         at, deep = view.project(points)
         inside = ((at >= 0.0) & (at < (width, height))).all(axis=1) & (deep > 0.0)
-        corner = np.floor(at[inside] - 0.5).astype(np.int64)
-        deepest = np.zeros(len(corner))
+        at, deep = at[inside], deep[inside]
+        corner = np.floor(at - 0.5).astype(np.int64)
+        free = np.zeros(len(at), np.bool_)
         for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
             x = np.clip(corner[:, 0] + right, 0, width - 1)
             y = np.clip(corner[:, 1] + down, 0, height - 1)
-            deepest = np.maximum(deepest, buffer[y, x])
-        seen[inside] += deep[inside] <= deepest * (1.0 + _TOLERANCE)
+            hits = shown[y, x]
+            free[hits < 0] = True
+            some = np.flatnonzero(hits >= 0)
+            inverse = _inverse_depths(at[some], pixels, depth, triangles[hits[some]])
+            free[some] |= deep[some] * inverse <= 1.0 + _TOLERANCE
+        seen[inside] += free
     return seen
 
 
+def _inverse_depths(at: Float64s, pixels: Float64s, depth: Float64s, triangles: Int64s) -> Float64s:
+    """Inverse depth (N,) at pixels `at` (N, 2) of the planes of triangles (N, 3): it is linear in
+    the picture. pixels: (V, 2) projections of their vertices; depth: (V,) theirs."""
+    origin, inverse = pixels[triangles[:, 0]], 1.0 / depth[triangles]
+    (bx, by), (cx, cy) = ((pixels[triangles[:, n]] - origin).T for n in (1, 2))
+    x, y = (at - origin).T
+    area = bx * cy - by * cx
+    of_b, of_c = (x * cy - y * cx) / area, (bx * y - by * x) / area
+    shares = np.column_stack([1.0 - of_b - of_c, of_b, of_c])
+    return np.asarray(np.sum(shares * inverse, axis=1))
+
+
 @numba.njit(cache=True, nogil=True)
-def depth_buffer(
+def nearest_triangles(
     pixels: Float64s, depth: Float64s, triangles: Int64s, width: int, height: int
-) -> Float64s:
-    """The smallest depth (height, width) of triangles at the pixels' centres; inf where none is.
+) -> Int64s:
+    """Rows (height, width) of the nearest triangles at the pixels' centres; -1 where none is.
 
     pixels: (V, 2) projections of the vertices, corner origin; depth: (V,) theirs. Triangles with a
-    vertex behind the camera (depth <= 0, or a pixel that is NaN) are left out. Inverse depth is
-    interpolated, as it is linear in the picture.
+    vertex behind the camera (depth <= 0, or a pixel that is NaN) are left out.
     """
-    nearest = np.zeros((height, width))  # inverse depth
+    shown = np.full((height, width), -1, np.int64)
+    nearest = np.zeros((height, width))  # inverse depth, which is linear in the picture
     for t in range(len(triangles)):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, bx, by, cx, cy = (
@@ -100,5 +118,6 @@ def depth_buffer(
                 of_c = ((bx - ax) * (py - ay) - (by - ay) * (px - ax)) / area
                 if of_b >= 0.0 and of_c >= 0.0 and of_b + of_c <= 1.0:
                     inverse = (1.0 - of_b - of_c) / depth[a] + of_b / depth[b] + of_c / depth[c]
-                    nearest[y, x] = max(nearest[y, x], inverse)
-    return 1.0 / nearest
+                    if inverse > nearest[y, x]:
+                        nearest[y, x], shown[y, x] = inverse, t
+    return shown

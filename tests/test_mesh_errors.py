@@ -9,7 +9,7 @@ from pipeline.geometry.arrays import Float64s
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose, rotation_from_rotvec
 from pipeline.mesh_errors import MeshErrors, Surface, mesh_errors
-from pipeline.visibility import Viewpoint, depth_buffer, times_seen
+from pipeline.visibility import Viewpoint, nearest_triangles, times_seen
 from tests.geometry.test_surfaces import grid
 
 CAMERA = Camera("SIMPLE_RADIAL", 640, 480, np.array([500.0, 320.0, 240.0, -0.03]))
@@ -105,28 +105,58 @@ def test_nothing_to_see_says_so() -> None:
     assert "one place" in errors(wall(4.0), wall(4.0), views()[:1]).reason
 
 
-def test_the_depth_buffer_is_that_of_rays() -> None:
+def test_a_board_hides_the_wall_close_behind_it() -> None:
+    """A board 8 mm before a wall, both at a slant, is seen, and what it covers of the wall not;
+    what is beside it is, up to its border."""
+    turn = rotation_from_rotvec(np.array([0.3, -0.9, 0.1]))
+    back, board = wall(0.0), wall(-0.008, side=1.0, n=4)
+    both = joined(back, board)
+    assert both.triangles is not None
+    rng = np.random.default_rng(8)
+    flat = np.column_stack([rng.uniform(-1.3, 1.3, (4000, 2)), np.zeros(4000)])
+    covered = (np.abs(flat[:, :2]) < 0.46).all(axis=1)  # a pixel is 2 cm there
+    free = (np.abs(flat[:, :2]) > 0.53).any(axis=1)
+    place = np.array([0.0, 0.0, 4.0])
+    seen = times_seen(
+        flat @ turn.T + place, both.vertices @ turn.T + place, both.triangles, views()
+    )
+    assert (seen[free] == 5).all() and free.sum() > 1000
+    assert (seen[covered] == 0).all() and covered.sum() > 400
+    on_board = flat[covered] - (0.0, 0.0, 0.008)
+    seen = times_seen(
+        on_board @ turn.T + place, both.vertices @ turn.T + place, both.triangles, views()
+    )
+    assert (seen == 5).all()
+
+
+def test_the_nearest_triangles_are_those_that_rays_meet() -> None:
     """Against the plane's equation at every pixel, and with a nearer triangle before it."""
     turn = rotation_from_rotvec(np.array([0.3, -0.4, 0.1]))
-    vertices = (wall(0.0, side=4.0, n=5).vertices @ turn.T) + (0.2, 0.1, 4.0)
-    triangles = wall(0.0, side=4.0, n=5).triangles
+    place = np.array([0.2, 0.1, 4.0])
+    flat = wall(0.0, side=4.0, n=5)
+    triangles = flat.triangles
     assert triangles is not None
     view = Viewpoint.of(CAMERA, Pose.identity(), 160)
-    pixels, depth = view.project(vertices)
-    found = depth_buffer(pixels, depth, triangles, 160, 120)
-    normal, origin = turn[:, 2], np.array([0.2, 0.1, 4.0])
+    pixels, depth = view.project(flat.vertices @ turn.T + place)
+    found = nearest_triangles(pixels, depth, triangles, 160, 120)
     y, x = np.divmod(np.arange(120 * 160), 160)
     rays = np.column_stack([view.camera.unproject(np.column_stack([x, y]) + 0.5), np.ones(len(x))])
-    expected = ((normal @ origin) / (rays @ normal)).reshape(120, 160)
-    there = np.isfinite(found)
-    assert 0.5 < there.mean() < 1.0
-    np.testing.assert_allclose(found[there], expected[there], rtol=1e-9)
+    met = (turn[:, 2] @ place) / (rays @ turn[:, 2])
+    places = ((met[:, None] * rays - place) @ turn).reshape(120, 160, 3)  # on the wall
+    np.testing.assert_array_equal(found >= 0, (np.abs(places[..., :2]) <= 2.0).all(axis=2))
+    assert 0.5 < (found >= 0).mean() < 1.0
+    corners = flat.vertices[triangles[found[found >= 0]]][..., :2]
+    at = places[found >= 0][:, None, :2]
+    sides = np.roll(corners, -1, axis=1) - corners
+    turned = sides[..., 0] * (at - corners)[..., 1] - sides[..., 1] * (at - corners)[..., 0]
+    assert ((turned >= -1e-9).all(axis=1) | (turned <= 1e-9).all(axis=1)).all()
 
     near = np.array([[-0.2, -0.2, 1.0], [0.3, -0.2, 1.0], [0.0, 0.3, 1.0]])
-    more = np.concatenate([triangles, [np.arange(3) + len(vertices)]])
-    pixels, depth = view.project(np.concatenate([vertices, near]))
-    both = depth_buffer(pixels, depth, more, 160, 120)
-    assert both[60, 80] == pytest.approx(1.0) and (both <= found).all()
+    more = np.concatenate([triangles, [np.arange(3) + len(flat.vertices)]])
+    pixels, depth = view.project(np.concatenate([flat.vertices @ turn.T + place, near]))
+    both = nearest_triangles(pixels, depth, more, 160, 120)
+    assert both[60, 80] == len(triangles)
+    assert ((both == found) | (both == len(triangles))).all()
 
 
 def test_triangles_behind_the_camera_hide_nothing() -> None:
