@@ -169,6 +169,8 @@ class Tab:
                 return None
             if before["moving"] or not before["thumbnails"] >= before["cameras"] > 0:
                 return None
+            if before["meshLoading"]:
+                return None
             seen = self.pixels()
             self.page.wait_for_timeout(quiet_ms)
             return seen if self.stats()["draws"] == before["draws"] else None

@@ -63,9 +63,17 @@ def eye(tab: Tab) -> list[float]:
     return [float(value) for value in view.split(",")[:3]]
 
 
+def without_mesh(tab: Tab) -> Tab:
+    """Take away the mesh, so that its points are seen."""
+    tab.settled()
+    tab.page.keyboard.press("5")
+    tab.until(lambda stats: stats["layers"]["points"])
+    return tab
+
+
 def test_points_and_cameras_are_seen(desk: EngineFile, tab: Tab) -> None:
-    stats = tab.open(desk).until(lambda stats: stats.get("points"))
-    seen = tab.settled()
+    tab.open(desk).until(lambda stats: stats.get("points"))
+    seen = without_mesh(tab).settled()
     assert seen.variance > LEAST_VARIANCE
     stats = tab.until(lambda stats: stats["connection"] == "live")  # that comes by another way
     assert stats["points"] == stats["total"] == stats["drawn"] > 500
@@ -102,7 +110,7 @@ def test_each_layer_changes_the_picture_and_back(desk: EngineFile, tab: Tab) -> 
 
 def test_each_colouring_changes_the_picture(desk: EngineFile, tab: Tab) -> None:
     tab.open(desk)
-    seen = {tab.settled().hash}
+    seen = {without_mesh(tab).settled().hash}
     colour = tab.page.get_by_label("Colour", exact=True)
     for by in ("error", "track", "stage", "height", "plain"):
         colour.select_option(by)
@@ -115,7 +123,7 @@ def test_each_colouring_changes_the_picture(desk: EngineFile, tab: Tab) -> None:
 
 def test_a_link_shows_the_colouring_that_its_sender_saw(desk: EngineFile, tab: Tab) -> None:
     tab.open(desk)
-    photographs = tab.settled(THUMBNAILS_MS).hash
+    photographs = without_mesh(tab).settled(THUMBNAILS_MS).hash
     tab.page.get_by_label("Colour", exact=True).select_option("error")
     tab.wait_for(lambda: tab.pixels().hash != photographs)
     sent = tab.settled()
@@ -283,7 +291,10 @@ def test_without_points_it_says_why_and_can_be_read(
     scheme: str, desk: EngineFile, new_tab: NewTab
 ) -> None:
     trouble = "The cloud sparse could not be made."
-    nothing = {"clouds": [], "cameras": [], "troubles": [trouble]}
+    lacking: dict[str, list[str]] = {
+        part: [] for part in ("clouds", "cameras", "meshes", "preparing")
+    }
+    nothing = {**lacking, "troubles": [trouble]}
     tab = new_tab(color_scheme=scheme)
     tab.page.route(
         "**/api/scene", lambda route: route.fulfill(json={**route.fetch().json(), **nothing})
@@ -297,8 +308,11 @@ def test_without_points_it_says_why_and_can_be_read(
     assert np.ptp(light) > 150
 
 
-def test_two_points_are_measured(desk: EngineFile, tab: Tab) -> None:
+@pytest.mark.parametrize("surface", ["mesh", "points"])
+def test_two_places_are_measured(surface: str, desk: EngineFile, tab: Tab) -> None:
     tab.open(desk)
+    if surface == "points":
+        without_mesh(tab)
     tab.settled()
     tab.page.keyboard.press("m")
     canvas = tab.page.locator("canvas.view")

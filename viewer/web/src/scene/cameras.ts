@@ -30,6 +30,16 @@ export function camerasOf(file: CamerasFile): SceneCamera[] {
   });
 }
 
+/** All cameras, those that a snapshot has where it has them: it may lack some. */
+export function movedTo(all: SceneCamera[], snapshot: SceneCamera[]): SceneCamera[] {
+  if (!all.length) return snapshot;
+  const now = new Map(snapshot.map((camera) => [camera.photo, camera]));
+  return all.map((camera) => {
+    const moved = now.get(camera.photo);
+    return moved ? { ...camera, pose: moved.pose, lens: moved.lens } : camera;
+  });
+}
+
 /** Where a camera is: -R^T t. */
 export function centerOf(pose: Pose): Vector3 {
   return toWorld(pose, new Vector3());

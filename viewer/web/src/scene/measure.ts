@@ -1,4 +1,4 @@
-// Measuring between two points that are clicked on.
+// Measuring between two places that are clicked on.
 
 import { BufferGeometry, Float32BufferAttribute, Group, LineBasicMaterial, LineSegments, Matrix4, Vector3 } from "three";
 import { h, setText } from "../dom";
@@ -6,6 +6,7 @@ import { number } from "../format";
 import type { View } from "./view";
 
 const NEAR_PX = 10;
+const BEHIND = 1.02; // as far as a surface, for points that lie on it
 
 export class Measure {
   readonly group = new Group();
@@ -19,7 +20,7 @@ export class Measure {
 
   constructor(
     private readonly view: View,
-    private readonly points: () => Iterable<Vector3>,
+    private readonly pick: (x: number, y: number) => Vector3 | null,
   ) {
     this.line.frustumCulled = false;
     this.line.renderOrder = 10;
@@ -39,9 +40,9 @@ export class Measure {
     this.show();
   }
 
-  /** Take the point under the pointer; true if there was one. */
+  /** Take the place under the pointer; true if there was one. */
   click(x: number, y: number): boolean {
-    const found = nearest(this.view, this.points(), x, y);
+    const found = this.pick(x, y);
     if (!found) return false;
     if (this.places.length === 2) this.places = [];
     this.places.push(found);
@@ -103,4 +104,11 @@ export function nearest(view: View, points: Iterable<Vector3>, x: number, y: num
     }
   }
   return found;
+}
+
+/** The point, unless the surface hides it. */
+export function inFront(view: View, point: Vector3 | null, surface: Vector3 | null): Vector3 | null {
+  if (!point || !surface) return point ?? surface;
+  const { position } = view.camera;
+  return position.distanceTo(point) < BEHIND * position.distanceTo(surface) ? point : surface;
 }

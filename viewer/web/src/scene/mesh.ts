@@ -1,15 +1,27 @@
 // Meshes. The loader is a part of its own, loaded when there is one to show.
 
-import { Group, HemisphereLight, type Material, Mesh, type Object3D, TextureLoader } from "three";
+import {
+  Box3,
+  Group,
+  HemisphereLight,
+  type Material,
+  Mesh,
+  type Object3D,
+  Raycaster,
+  Sphere,
+  TextureLoader,
+  Vector2,
+  type Vector3,
+} from "three";
 import type { MeshFile } from "../messages";
 import type { Clip } from "./clip";
 import type { View } from "./view";
 
 export class MeshLayer {
   readonly group = new Group();
-  /** Id of the mesh that is there to be seen. */
-  shown = "";
-  private wanted = "";
+  /** The mesh that has come. */
+  shown: MeshFile | null = null;
+  private wanted: MeshFile | null = null;
 
   constructor(
     private readonly view: View,
@@ -20,17 +32,23 @@ export class MeshLayer {
 
   /** Load a mesh in the place of the last one. Raises an error where that fails; it may be tried again. */
   async show(file: MeshFile): Promise<void> {
-    if (this.wanted === file.id) return;
-    this.wanted = file.id;
+    if (this.wanted?.id === file.id) return;
+    this.wanted = file;
     try {
       const scene = await load(file.url);
-      if (this.wanted !== file.id) return drop(scene); // another one was asked for meanwhile
-      this.put(scene, file.id);
+      if (this.wanted !== file) return drop(scene); // another one was asked for meanwhile
+      this.put(scene);
+      this.shown = file;
     } catch (error) {
-      if (this.wanted !== file.id) return;
+      if (this.wanted !== file) return;
       this.wanted = this.shown;
       throw error;
     }
+  }
+
+  /** Whether one is on its way. */
+  get loading(): boolean {
+    return this.wanted !== this.shown;
   }
 
   setClip(): void {
@@ -39,13 +57,28 @@ export class MeshLayer {
     });
   }
 
-  private put(scene: Object3D, id: string): void {
+  /** The place on the mesh that is seen at a place of the canvas; null: there is none. */
+  at(x: number, y: number): Vector3 | null {
+    if (!this.group.visible) return null;
+    const { canvas, camera } = this.view;
+    const ray = new Raycaster();
+    ray.setFromCamera(new Vector2((2 * x) / canvas.clientWidth - 1, 1 - (2 * y) / canvas.clientHeight), camera);
+    const cuts = this.clip.on ? this.clip.planes : [];
+    const isThere = (place: Vector3) => cuts.every((plane) => plane.distanceToPoint(place) >= 0);
+    return ray.intersectObject(this.group).find(({ point }) => isThere(point))?.point ?? null;
+  }
+
+  /** Around all of it. */
+  bounds(): Sphere {
+    return new Box3().setFromObject(this.group).getBoundingSphere(new Sphere());
+  }
+
+  private put(scene: Object3D): void {
     const light = new HemisphereLight(0xffffff, 0x8a8f99, 3);
     light.position.copy(this.view.up);
     drop(this.group);
     this.group.clear();
     this.group.add(scene, light);
-    this.shown = id;
     this.setClip();
     this.view.invalidate();
   }

@@ -28,7 +28,7 @@ export function scenePage(run: Run): Page {
   const novel = new NovelView(view);
   view.scene.add(novel.mesh);
   const fly = new Fly(view);
-  const measure = new Measure(view, () => world.pickable());
+  const measure = new Measure(view, (x, y) => world.pick(x, y));
   view.scene.add(measure.group);
   const path = new CameraPath(view);
   const panel = new Panel({ view, world, novel, fly, measure, path, run });
@@ -101,26 +101,37 @@ export function scenePage(run: Run): Page {
   bindKeys();
 
   const showStatus = throttled(120, () => {
-    const total = world.points?.header?.count ?? world.cloud?.count ?? 0;
-    const loaded = world.points?.loaded ?? 0;
-    const parts: string[] = [];
-    if (world.octree) parts.push(`${short(world.drawn)} of ${short(total)} points, ${world.octree.megabytes.toFixed(0)} MB`);
-    else if (total && loaded < total) parts.push(`${short(loaded)} of ${short(total)} points`);
-    else if (world.drawn && world.drawn < total) parts.push(`${short(world.drawn)} points while moving`);
-    else if (world.drawn) parts.push(`${count(world.drawn)} points`);
+    const parts = [meshWords(), pointsWords()].filter(Boolean);
     if (world.guides.grid.visible && world.cloud) parts.push(`grid ${world.guides.cell}`);
     if (view.software) parts.push("software rendering");
     setText(status, parts.join(" · "));
   });
+  const meshWords = () => {
+    const { group, shown, loading } = world.mesh;
+    if (!group.visible) return "";
+    if (loading) return "the mesh is loading";
+    return shown?.faces ? `${count(shown.faces)} triangles` : "";
+  };
+  const pointsWords = () => {
+    if (!panel.layers.points.input.checked) return "";
+    const total = world.points?.header?.count ?? world.cloud?.count ?? 0;
+    const loaded = world.points?.loaded ?? 0;
+    if (world.octree) return `${short(world.drawn)} of ${short(total)} points, ${world.octree.megabytes.toFixed(0)} MB`;
+    if (total && loaded < total) return `${short(loaded)} of ${short(total)} points`;
+    if (world.drawn && world.drawn < total) return `${short(world.drawn)} points while moving`;
+    return world.drawn ? `${count(world.drawn)} points` : "";
+  };
   view.drawn.on(showStatus);
+  world.changed.on(showStatus);
 
   // Before there are points: what the run does, and where there is something to see already.
   const showEmpty = () => {
-    const nothing = !world.cloud && !world.live.count;
+    const preparing = world.scene?.preparing[0];
+    const meshAlone = !preparing && world.mesh.shown && world.mesh.group.visible;
+    const nothing = !world.cloud && !world.live.count && !meshAlone;
     empty.hidden = !nothing;
     if (!nothing || !run.view) return;
     const active = run.view.stages.find((one) => one.state === "started");
-    const preparing = world.scene?.preparing[0];
     const isOver = ["done", "failed", "stopped"].includes(run.view.state);
     const words = world.problem || world.scene?.troubles[0] || (preparing
       ? `The cloud ${preparing.name} is being prepared`
@@ -248,7 +259,8 @@ export function scenePage(run: Run): Page {
       drawn: world.drawn,
       cloud: world.cloud?.id ?? "",
       version: world.scene?.version ?? "",
-      mesh: world.mesh.group.visible ? world.mesh.shown : "",
+      mesh: (world.mesh.group.visible && world.mesh.shown?.id) || "",
+      meshLoading: world.mesh.loading,
       cameras: world.cameras.list.length,
       cameraSet: world.cameraSet,
       selected: world.cameras.selected,

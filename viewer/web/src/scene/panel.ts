@@ -12,6 +12,7 @@ import { filmList } from "./films";
 import type { Fly } from "./fly";
 import type { Measure } from "./measure";
 import type { NovelView } from "./novel";
+import { type Offer, openingSurfaces } from "./opening";
 import type { CameraPath } from "./path";
 import type { Colouring } from "./point_material";
 import type { View } from "./view";
@@ -60,16 +61,11 @@ export class Panel {
     const { view, world, novel, fly, measure, path, run } = parts;
     const films = filmList();
     this.set = {
-      points: (on) => {
-        world.look.uniforms.points.value = on;
-        if (world.octree) world.octree.group.visible = on;
-      },
+      points: (on) => world.setPointsVisible(on),
       strays: (on) => {
         world.look.uniforms.strays.value = on;
       },
-      cameras: (on) => {
-        world.setCamerasVisible(on);
-      },
+      cameras: (on) => world.setCamerasVisible(on),
       thumbnails: (on) => world.cameras.thumbnails.setVisible(on),
       mesh: (on) => {
         world.mesh.group.visible = on;
@@ -141,16 +137,20 @@ export class Panel {
     this.refresh();
   }
 
+  private readonly chosen: { [name in LayerName]?: boolean } = {};
   private frustum: number | null = null;
   private readonly renderNote: HTMLElement;
   private readonly colouring: HTMLSelectElement;
 
+  /** Somebody wants a layer, or does not: by hand or by the address. */
   switch(name: LayerName, on: boolean): void {
-    this.layers[name].set(on);
-    this.set[name](on);
-    this.parts.view.invalidate();
-    const off = Object.entries(this.layers).filter(([, one]) => one.input.checked !== one.input.defaultChecked);
-    keep({ layers: off.map(([key, one]) => (one.input.checked ? key : `-${key}`)).join(",") || null });
+    this.chosen[name] = on;
+    this.put(name, on);
+    this.showBest();
+    const told = (Object.keys(this.layers) as LayerName[]).filter(
+      (one) => this.chosen[one] !== undefined && this.chosen[one] !== this.usual(one),
+    );
+    keep({ layers: told.map((one) => (this.chosen[one] ? one : `-${one}`)).join(",") || null });
   }
 
   /** What the address says: names of layers that are on, with a minus those that are off. */
@@ -159,6 +159,30 @@ export class Panel {
       const name = part.replace("-", "") as LayerName;
       if (Object.hasOwn(this.layers, name)) this.switch(name, !part.startsWith("-"));
     }
+  }
+
+  private put(name: LayerName, on: boolean): void {
+    this.layers[name].set(on);
+    this.set[name](on);
+    this.parts.view.invalidate();
+  }
+
+  /** How a layer is where nobody has chosen; undefined: that is not known yet. */
+  private usual(name: LayerName): boolean | undefined {
+    if (name !== "points" && name !== "mesh") return this.layers[name].input.defaultChecked;
+    return this.parts.world.scene ? openingSurfaces(this.offer, {})[name] : undefined;
+  }
+
+  private get offer(): Offer {
+    const { world, novel } = this.parts;
+    return { best: world.bestMesh, shown: world.mesh.shown?.id ?? "", rendering: novel.on };
+  }
+
+  /** Points or mesh, as the run goes on, where nobody has chosen. */
+  private showBest(): void {
+    const { points, mesh } = openingSurfaces(this.offer, this.chosen);
+    if (this.layers.points.input.checked !== points) this.put("points", points);
+    if (this.layers.mesh.input.checked !== mesh) this.put("mesh", mesh);
   }
 
   colour(by: Colouring): void {
@@ -172,6 +196,7 @@ export class Panel {
   switchRender(on: boolean): void {
     this.render.set(on);
     this.parts.novel.set(on);
+    this.showBest();
     keep({ render: on ? "1" : null });
     if (!on && this.layers.depth.input.checked) this.switch("depth", false);
   }
@@ -199,6 +224,7 @@ export class Panel {
   }
 
   private refresh(): void {
+    this.showBest();
     const { world } = this.parts;
     const { cloud, scene, snapshot } = world;
     const words: string[] = [];
@@ -206,6 +232,8 @@ export class Panel {
       words.push(`${count(cloud.count)} points`);
       if (cloud.strays) words.push(`${count(cloud.strays)} strays`);
     }
+    const mesh = world.bestMesh;
+    if (mesh?.faces) words.push(`${mesh.name === "draft" ? "draft mesh" : "mesh"} of ${count(mesh.faces)} triangles`);
     if (world.cameras.list.length) words.push(`${world.cameras.list.length} cameras`);
     if (snapshot && world.liveOn && world.live.group.visible && snapshot.points) {
       words.push(`live: ${snapshot.header.registered} of ${snapshot.header.of}`);

@@ -3,16 +3,19 @@
 import { Group, Vector3 } from "three";
 import { getJson, inWords } from "../api";
 import { base } from "../format";
-import type { CamerasFile, Cloud, PointsHeader, RunEvent, SceneAnswer } from "../messages";
+import type { CamerasFile, Cloud, MeshFile, PointsHeader, RunEvent, SceneAnswer } from "../messages";
 import type { Run } from "../run";
 import { Signal } from "../signal";
-import { Cameras, camerasOf, type SceneCamera } from "./cameras";
+import { Cameras, camerasOf, movedTo, type SceneCamera } from "./cameras";
 import { ClipBox } from "./clip";
 import { Framing } from "./framing";
 import { Guides } from "./guides";
 import { LiveLayer, type Snapshot } from "./live";
+import { inFront, nearest } from "./measure";
 import { MeshLayer } from "./mesh";
 import type { Octree } from "./octree";
+import { bestMesh } from "./opening";
+import { Pace } from "./pace";
 import { type Colouring, pointMaterial } from "./point_material";
 import { PointCloud } from "./points";
 import { firstCloud, sceneAnswer } from "./prefetch";
@@ -20,10 +23,6 @@ import type { View } from "./view";
 
 const ASK_AGAIN_MS = 2500;
 const SAMPLE = 5000;
-const MOVING_MS = 45; // a frame while the camera moves takes no longer
-const LEAST_POINTS = 30_000;
-const LEAST_GAP_MS = 60; // between two pictures of a cloud that comes
-const GAP_SHARE = 3; // of what the last picture took
 
 export class World {
   readonly look = pointMaterial();
@@ -34,6 +33,7 @@ export class World {
   readonly mesh: MeshLayer;
   readonly clip: ClipBox;
   private readonly framing: Framing;
+  private readonly pace: Pace;
   readonly changed = new Signal();
   scene: SceneAnswer | null = null;
   cloud: Cloud | null = null;
@@ -49,19 +49,19 @@ export class World {
   liveOn = true;
   private wantedCloud: string | null = null;
   private wantedCameras: string | null = null;
-  private budget = Infinity;
-  private timer = 0;
   private askTimer = 0;
   private colouring: Colouring = "photo";
   private still: SceneCamera[] = [];
+  private pointsOn = true;
   private camerasOn = true;
-  private begunDrawing = false; // of points: what needs other shaders waits for them
+  private begunDrawing = false; // of points or a mesh: what needs other shaders waits for them
 
   constructor(
     private readonly view: View,
     private readonly run: Run,
   ) {
     this.framing = new Framing(view);
+    this.pace = new Pace(view);
     this.cameras = new Cameras(view);
     this.live = new LiveLayer(this.look);
     this.clip = new ClipBox(view, () => this.applyClip());
@@ -137,14 +137,23 @@ export class World {
     if (this.mesh.group.visible) this.showMesh();
   }
 
-  /** The best mesh that there is. */
+  get bestMesh(): MeshFile | undefined {
+    return bestMesh(this.scene?.meshes ?? [], (stage) => this.run.stage(stage)?.state);
+  }
+
+  /** The best mesh that there is, or the last one of those that are out of date. */
   showMesh(): void {
-    const mesh = this.scene?.meshes.at(-1);
+    const mesh = this.bestMesh ?? this.scene?.meshes.at(-1);
     if (!mesh) return;
-    this.mesh.show(mesh).catch((error) => {
+    const came = () => {
+      if (this.framing.done || this.scene?.preparing.length) return; // a cloud tells better where to stand
+      const bounds = this.mesh.bounds();
+      this.frame(bounds.center, bounds.radius, this.cameras.list, false);
+    };
+    const failed = (error: unknown) => {
       this.problem = `The mesh could not be loaded: ${inWords(error)}`;
-      this.changed.emit();
-    });
+    };
+    void this.mesh.show(mesh).then(came, failed).then(() => this.changed.emit());
   }
 
   chooseCloud(id: string): void {
@@ -166,6 +175,7 @@ export class World {
         this.frameCloud(new Vector3(...cloud.center), cloud.radius);
         const octree = new Octree(this.view, cloud.url, this.clip.clip);
         this.octree = octree;
+        octree.group.visible = this.pointsOn;
         this.root.add(octree.group);
         this.view.invalidate();
         this.changed.emit();
@@ -173,7 +183,7 @@ export class World {
         if (this.octree === octree) this.settle();
         return;
       }
-      const points = new PointCloud(cloud.url, this.look, (whole) => this.drawSoon(whole));
+      const points = new PointCloud(cloud.url, this.look, (whole) => this.pace.drawSoon(whole || !this.begunDrawing));
       this.points = points;
       this.root.add(points.group);
       await points.load((header) => this.begun(header));
@@ -195,16 +205,6 @@ export class World {
   private frameCloud(center: Vector3, radius: number): void {
     const cameras = this.still.length ? this.still : this.cameras.list;
     this.frame(center, radius, cameras, this.framing.isOutgrown(center, radius));
-  }
-
-  /** Draw what has come: at once, then seldom enough to leave most of the time to what comes. */
-  private drawSoon(whole: boolean): void {
-    clearTimeout(this.timer);
-    const { drawing, drawMs, lastDrawn } = this.view;
-    const gap = Math.max(LEAST_GAP_MS, GAP_SHARE * drawMs);
-    const wait = drawing ? gap : lastDrawn + gap - performance.now();
-    if (whole || !this.begunDrawing || wait <= 0) this.view.invalidate();
-    else this.timer = window.setTimeout(() => this.drawSoon(false), wait);
   }
 
   /** The cloud is there: what has to be known of all of it. */
@@ -244,7 +244,7 @@ export class World {
       this.still = cameras;
       const { snapshot } = this;
       if (snapshot?.header.stage === "mapping") return; // its cameras are newer, and elsewhere
-      this.putCameras(snapshot ? this.moved(snapshot.cameras) : cameras);
+      this.putCameras(snapshot ? movedTo(this.still, snapshot.cameras) : cameras);
       if (!this.view.touched) this.framing.goHome(cameras, false);
     } catch (error) {
       this.problem = `The cameras could not be loaded: ${inWords(error)}`;
@@ -266,13 +266,12 @@ export class World {
     }
     const wholeCloud = this.cloud !== null && snapshot.header.stage !== "mapping";
     this.live.group.visible = !wholeCloud;
-    if (this.points) this.points.group.visible = wholeCloud;
-    if (this.octree) this.octree.group.visible = wholeCloud;
+    this.placePoints();
     if (!wholeCloud && snapshot.points && !this.view.touched && this.framing.isOutgrown(snapshot.center, snapshot.radius)) {
       this.cameras.list = []; // frusta that suit the new size
       this.frame(snapshot.center, snapshot.radius, snapshot.cameras, true);
     }
-    if (snapshot.cameras.length) this.putCameras(wholeCloud ? this.moved(snapshot.cameras) : snapshot.cameras);
+    if (snapshot.cameras.length) this.putCameras(wholeCloud ? movedTo(this.still, snapshot.cameras) : snapshot.cameras);
     this.cameras.thumbnails.begin();
     this.view.invalidate();
     this.changed.emit();
@@ -283,22 +282,11 @@ export class World {
     this.framing.frame(center, radius, cameras, anew);
   }
 
-  /** All cameras, those that a snapshot has where they are now: it may lack some. */
-  private moved(cameras: SceneCamera[]): SceneCamera[] {
-    const now = new Map(cameras.map((camera) => [camera.photo, camera]));
-    if (!this.still.length) return cameras;
-    return this.still.map((camera) => {
-      const moved = now.get(camera.photo);
-      return moved ? { ...camera, pose: moved.pose, lens: moved.lens } : camera;
-    });
-  }
-
   /** What the snapshots showed is in the scene now. */
   private endSnapshot(): void {
     this.snapshot = null;
     this.live.clear();
-    if (this.points) this.points.group.visible = true;
-    if (this.octree) this.octree.group.visible = true;
+    this.placePoints();
     if (this.cameraSet) void this.showCameras(this.cameraSet);
   }
 
@@ -330,10 +318,22 @@ export class World {
     );
   }
 
+  /** Those of the cloud, unless a snapshot of mapping is newer; octrees have materials of their own. */
+  private placePoints(): void {
+    const newest = this.snapshot?.header.stage !== "mapping";
+    if (this.points) this.points.group.visible = newest;
+    if (this.octree) this.octree.group.visible = newest && this.pointsOn;
+  }
+
+  setPointsVisible(on: boolean): void {
+    this.pointsOn = on;
+    this.look.uniforms.points.value = on;
+    this.placePoints();
+  }
+
   setCamerasVisible(on: boolean): void {
     this.camerasOn = on;
     this.cameras.group.visible = on && this.begunDrawing;
-    this.view.invalidate();
   }
 
   setLive(on: boolean): void {
@@ -341,12 +341,15 @@ export class World {
     this.live.group.visible = on;
     if (!on) this.endSnapshot();
     else if (this.scene?.live && this.follows(this.scene.live.stage)) this.live.tell(this.scene.live.url);
-    this.view.invalidate();
   }
 
-  /** Points that can be clicked on. */
-  *pickable(): Generator<Vector3> {
-    if (this.points?.group.visible) yield* this.points.sample(1_000_000);
+  /** What is seen at a place of the canvas: a point near there, or the mesh; null: neither. */
+  pick(x: number, y: number): Vector3 | null {
+    return inFront(this.view, nearest(this.view, this.pickable(), x, y), this.mesh.at(x, y));
+  }
+
+  private *pickable(): Generator<Vector3> {
+    if (this.points?.group.visible && this.pointsOn) yield* this.points.sample(1_000_000);
     if (this.octree?.group.visible) yield* this.octree.places();
   }
 
@@ -361,7 +364,7 @@ export class World {
 
   private prepare(): void {
     this.look.uniforms.ratio.value = this.view.renderer.getPixelRatio();
-    const most = this.view.moving && this.allPointsMs ? this.budget : Infinity;
+    const most = this.view.moving && this.allPointsMs ? this.pace.most : Infinity;
     this.drawn = this.points?.limit(most) ?? 0;
     if (this.points && !this.points.group.visible) this.drawn = 0;
     if (this.octree?.group.visible) this.drawn = this.octree.drawn;
@@ -373,22 +376,19 @@ export class World {
     if (this.octree || this.drawn < (this.points?.loaded ?? 0)) this.view.invalidate();
   }
 
-  /** As many points while the camera moves as this machine draws fluently. */
   private adapt(): void {
     const now = performance.now();
-    if (!this.begunDrawing && (this.drawn > 0 || (this.octree && this.cloud))) {
+    if (!this.begunDrawing && (this.drawn > 0 || (this.octree && this.cloud) || this.mesh.shown)) {
       this.begunDrawing = true;
       this.cameras.group.visible = this.camerasOn;
-      this.drawSoon(false);
+      this.pace.drawSoon(false);
     }
     if (this.points && this.drawn >= 1000 && !this.firstPointsMs) this.firstPointsMs = now;
     if (this.points?.header && this.points.loaded === this.points.header.count && !this.allPointsMs && this.drawn) {
       this.allPointsMs = now;
     }
     if (!this.view.moving || !this.points || !this.allPointsMs || this.view.frameMs <= 0) return;
-    const now_ = Math.min(this.budget, this.points.loaded);
-    const factor = this.view.frameMs > MOVING_MS ? 0.8 : this.view.frameMs < MOVING_MS / 2 ? 1.15 : 1;
-    if (factor !== 1) this.budget = Math.max(LEAST_POINTS, Math.round(now_ * factor));
+    this.pace.learn(this.points.loaded);
   }
 }
 
