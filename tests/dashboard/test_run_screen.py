@@ -35,7 +35,6 @@ def test_mapping_shows_how_the_model_grows(root: Path, size: tuple[int, int]) ->
             for words in ("garden", "running", "13/24 photographs", "registered", "3600", "left"):
                 assert words in text, text
             assert "CPU 50%" in text and "disk 100 GiB left" in text
-            assert "ssh -L 8123:127.0.0.1:8123" in text and "secret" not in text
             assert max(map(len, text.splitlines())) <= size[0]
 
     drive(scenario())
@@ -260,6 +259,44 @@ def test_what_to_do_without_an_engine_is_told_at_any_size(
             assert "barfield view garden" in text and "--port" not in text
             row = next(line for line in text_of(pilot).splitlines() if "13/24" in line)
             assert "stopped" in row and "left" not in row, row
+
+    drive(scenario())
+
+
+@pytest.mark.parametrize(
+    ("connection", "size", "told"),
+    [
+        ("", (80, 18), ["Viewer  {url}"]),
+        ("", (120, 30), ["Viewer  {url}  u copies it, y an ssh line to it"]),
+        ("", (70, 30), ["Viewer  http://127.0.0.1:8123/  u copies the whole of it"]),
+        ("there 50000 box 22", (80, 23), ["Viewer  {ssh}  y copies the line, u the URL"]),
+        (
+            "there 50000 box 22",
+            (100, 24),
+            ["First   {ssh}  on your machine; y copies it", "Viewer  {url}  u copies it"],
+        ),
+    ],
+)
+def test_an_address_that_works_and_the_way_to_it_are_told(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    connection: str,
+    size: tuple[int, int],
+    told: list[str],
+) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", connection)
+    monkeypatch.setenv("LOGNAME", "ada")
+    url = f"http://127.0.0.1:8123/?token={'t' * 43}"
+    ssh = "ssh -L 8123:127.0.0.1:8123 ada@box"
+
+    async def scenario() -> None:
+        run = in_mapping(root)
+        async with shown(app_of(run), size) as pilot:
+            run.add(viewer=ViewerAddress(8123, "t" * 43))
+            await settle(pilot)
+            lines = [line.strip() for line in text_of(pilot).splitlines()]
+            found = [line for line in lines if line.startswith(("First ", "Viewer "))]
+            assert found == [line.format(url=url, ssh=ssh) for line in told]
 
     drive(scenario())
 

@@ -19,12 +19,13 @@ from tui.dashboard.panels.base import Panel
 from tui.dashboard.retrying import retry_from
 from tui.dashboard.screens import DashboardScreen
 from tui.dashboard.stage_list import StageList
-from tui.dashboard.tunnel import tunnel_command
+from tui.dashboard.tunnel import tunnel_command, viewer_url
 from tui.dashboard.widgets import Line, Prose, Quiet
 from tui.words import duration_in_words
 
 _WIDE_CELLS = 130
 _OLD_S = 5.0
+_ROWS_FOR_BOTH = 24  # the viewer's address and the way to it
 
 
 class RunScreen(DashboardScreen, inherit_bindings=False):
@@ -43,6 +44,8 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
     RunScreen.-wide #left { width: 60; height: 1fr; margin: 0 1 0 0; }
     RunScreen.-wide #recent { display: block; height: 1fr; }
     RunScreen #panel { height: 1fr; }
+    RunScreen #tunnel { display: none; }
+    RunScreen #tunnel.-on { display: block; }
     """
 
     def __init__(self) -> None:
@@ -62,6 +65,7 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
                 yield Quiet(id="recent")
             yield Vertical(id="panel")
         yield Line(id="system")
+        yield Line(id="tunnel")
         yield Line(id="viewer")
 
     @property
@@ -80,7 +84,7 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
         self._show_recent(model)
         self._show_panel(model)
         self.query_one("#system", Line).show(self._system(model))
-        self.query_one("#viewer", Line).show(self._viewer(model))
+        self._show_viewer(model)
 
     def on_resize(self, event: events.Resize) -> None:
         """Stages beside the panel where there is room, else above it."""
@@ -179,16 +183,33 @@ class RunScreen(DashboardScreen, inherit_bindings=False):
             parts.append("live" if age < _OLD_S else f"data {duration_in_words(age)} old")
         return Text(joined(parts), style="dim")
 
-    def _viewer(self, model: Model) -> Text:
-        line = tunnel_command(model.viewer, os.environ)
-        if not line:
-            return self._without_viewer(model)
-        text = Text("Viewer  ", style="dim")
-        text.append(line, style="bold")
+    def _show_viewer(self, model: Model) -> None:
+        """The viewer's address, after the line that leads there where the user came by SSH."""
+        url, ssh = viewer_url(model.viewer), tunnel_command(model.viewer, os.environ)
+        by_ssh = bool(os.environ.get("SSH_CONNECTION"))
+        has_both = by_ssh and bool(ssh) and self.size.height >= _ROWS_FOR_BOTH
+        self.query_one("#tunnel", Line).set_class(has_both, "-on")
+        if has_both:
+            keys = "  on your machine; y copies it"
+            self.query_one("#tunnel", Line).show(self._told("First   ", ssh, (keys, "")))
+        if not url:
+            text = self._without_viewer(model)
+        elif by_ssh and not has_both:
+            all_keys = ("  y copies the line, u the URL", "  y, u copy", "")
+            text = self._told("Viewer  ", ssh, all_keys)
+        else:
+            keys = "  u copies it" if has_both else "  u copies it, y an ssh line to it"
+            if len(url) + len("Viewer  ") > self.size.width:  # half a token lets nobody in
+                url, keys = url.partition("?")[0], "  u copies the whole of it"
+            text = self._told("Viewer  ", url, (keys, "  u copies it", ""))
+        self.query_one("#viewer", Line).show(text)
+
+    def _told(self, label: str, what: str, keys: tuple[str, ...]) -> Text:
+        """A line to type or to open, and as much as there is room for of how to copy it."""
+        text = Text(label, style="dim")
+        text.append(what, style="bold")
         room = self.size.width - text.cell_len
-        keys = "  y copies the line, u the URL"
-        told = (f"  http://127.0.0.1:{model.viewer.port}/{keys}", keys, "  y, u copy", "")
-        text.append(next(words for words in told if len(words) <= room or not words), "dim")
+        text.append(next(words for words in keys if len(words) <= room or not words), "dim")
         return text
 
     def _without_viewer(self, model: Model) -> Text:
