@@ -45,7 +45,7 @@ def address_lines(engine: EngineFile, environment: Mapping[str, str]) -> list[st
     if engine.port is None:
         return []
     if not sys.stdout.isatty():
-        return [f"http://{LOOPBACK}:{engine.port}/, its token is in {engine.path}"]
+        return [f"Viewer  http://{LOOPBACK}:{engine.port}/, its token is in {engine.path}"]
     lines = [f"Viewer  {url_of(engine.port, engine.token)}"]
     if environment.get("SSH_CONNECTION"):
         lines.append(f"        first, on your machine: {tunnel_line(engine.port, environment)}")

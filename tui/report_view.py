@@ -40,11 +40,6 @@ def show_summary(report: Mapping[str, Any], run: Path) -> None:
         out.print(Text(tip, style="yellow"))
 
 
-def show_stages(report: Mapping[str, Any]) -> None:
-    """What each stage did and how long it took, below the outcome of a run."""
-    console().print(stage_table(report))
-
-
 def show_report(report: Mapping[str, Any], run: Path) -> None:
     """The whole report: outcome, stages, photographs that are in no model, what to try."""
     out = console()
@@ -69,9 +64,9 @@ def show_report(report: Mapping[str, Any], run: Path) -> None:
             out.print(Text(f"- {tip}"))
 
 
-def show_comparison(comparison: Comparison, *, photographs: bool = True) -> None:
-    """Errors against a reference: the means and maxima, then each photograph unless it is not
-    asked for, then those of depth maps and meshes."""
+def show_comparison(comparison: Comparison) -> None:
+    """Errors against a reference: the means and maxima, then each photograph, then those of depth
+    maps and meshes."""
     out = console()
     which = f" in {comparison.model}" if comparison.model else ""
     words = f"{comparison.registered} of {comparison.of} reference photographs have a pose{which}"
@@ -85,13 +80,44 @@ def show_comparison(comparison: Comparison, *, photographs: bool = True) -> None
     table.add_row("position", *(f"{error:.6g}" for error in errors))
     table.add_row("rotation, deg", *(f"{angle:.4f}" for angle in angles), "")
     out.print(table)
-    if photographs:
-        photos = Table("photograph", "position", "rotation, deg")
-        for photo in comparison.photos:
-            photos.add_row(Text(photo.name), f"{photo.position:.6g}", f"{photo.rotation_deg:.4f}")
-        out.print(photos)
+    photos = Table("photograph", "position", "rotation, deg")
+    for photo in comparison.photos:
+        photos.add_row(Text(photo.name), f"{photo.position:.6g}", f"{photo.rotation_deg:.4f}")
+    out.print(photos)
     for line in _surface_lines(comparison):
         out.print(Text(line))
+
+
+def errors_in_short(comparison: Comparison) -> list[tuple[str, str]]:
+    """What was compared with a reference, and how far off it is in a few words."""
+    mean, largest = comparison.position_mean, comparison.position_max
+    relative = comparison.position_mean_relative
+    angles = comparison.rotation_mean_deg, comparison.rotation_max_deg
+    if mean is None or largest is None or relative is None or None in angles:
+        return [("cameras", f"not compared: {comparison.reason}")]
+    most = relative * largest / mean if mean else 0.0
+    rows = [
+        ("positions", f"{relative:.3%} of the scene size off, at most {most:.3%}"),
+        ("rotations", "{:.3f} degrees off, at most {:.3f}".format(*angles)),
+    ]
+    if comparison.depth is not None:
+        rows.append(("depth maps", _depth_in_short(comparison.depth)))
+    meshes = (("mesh", comparison.mesh), ("quick mesh", comparison.draft))
+    return rows + [(name, _mesh_in_short(found)) for name, found in meshes if found]
+
+
+def _depth_in_short(found: DepthErrors) -> str:
+    median, right = found.median_relative_of_known, found.within_1_percent
+    if median is None or right is None:
+        return found.reason or "nothing is known"
+    return f"{median:.2%} of the depth off (median), {right:.0%} of pixels within 1 %"
+
+
+def _mesh_in_short(found: MeshErrors) -> str:
+    mean, right = found.mean_relative, found.within_1_percent
+    if mean is None or right is None:
+        return found.reason
+    return f"{mean:.2%} of the scene size off, {right:.0%} of the surface within 1 %"
 
 
 def _surface_lines(comparison: Comparison) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,27 @@ def test_it_names_the_results_that_are_there(
     told = capsys.readouterr().out
     assert "runs/desk/sparse/0" in told and "runs/desk/mesh/mesh.ply" in told
     assert "refined" not in told and "texture" not in told
-    assert "barfield view runs/desk" in told and "barfield run FOLDER" in told
+    assert "server has stopped" in told
+    program = demo._program()
+    assert f"  in a browser         {program} view runs/desk\n" in told
+    assert told.endswith(f"  your photographs     {program} run FOLDER_OF_PHOTOGRAPHS\n")
+    assert all(len(line) <= 80 for line in told.splitlines() if program not in line)
+
+
+def test_the_commands_can_be_typed_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a checkout" / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "barfield").touch(0o755)
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.chdir(tmp_path)
+    assert demo._program() == "'a checkout/.venv/bin/barfield'"
+    monkeypatch.chdir(tmp_path / "a checkout")
+    assert demo._program() == ".venv/bin/barfield"
+    monkeypatch.setenv("PATH", str(folder))
+    assert demo._program() == "barfield"
 
 
 def test_a_truth_that_cannot_be_made_is_told(

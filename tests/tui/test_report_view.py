@@ -9,7 +9,7 @@ import pytest
 from pipeline.comparison import Comparison
 from pipeline.depth_errors import DepthErrors
 from pipeline.mesh_errors import MeshErrors
-from tui.report_view import outcome, show_comparison, stage_table
+from tui.report_view import errors_in_short, outcome, show_comparison, stage_table
 
 CAMERAS = Comparison(4, 4, 0.001, 0.002, 0.0005, 0.01, 0.02, model="sparse/0")
 
@@ -49,6 +49,23 @@ def test_reasons_take_the_place_of_errors(capsys: pytest.CaptureFixture[str]) ->
     mostly_unknown = DepthErrors(3, 3, None, 0.002, 0.3, 0.6)
     assert "more than half unknown" in shown(with_surfaces(depth=mostly_unknown), capsys)
     assert "depth" not in shown(CAMERAS, capsys)
+
+
+def test_errors_fit_into_a_short_line_each() -> None:
+    depth = DepthErrors(35, 36, 0.0031, 0.0017, 0.8123, 0.05)
+    comparison = with_surfaces(
+        depth=depth, mesh=MeshErrors(0.0023, 0.002, 0.0011, 0.934), draft=MeshErrors(reason="none")
+    )
+    assert errors_in_short(comparison) == [
+        ("positions", "0.050% of the scene size off, at most 0.100%"),
+        ("rotations", "0.010 degrees off, at most 0.020"),
+        ("depth maps", "0.17% of the depth off (median), 81% of pixels within 1 %"),
+        ("mesh", "0.20% of the scene size off, 93% of the surface within 1 %"),
+        ("quick mesh", "none"),
+    ]
+    lost = Comparison(2, 4, None, None, None, None, None, reason="two photographs only")
+    assert errors_in_short(lost) == [("cameras", "not compared: two photographs only")]
+    assert len(errors_in_short(CAMERAS)) == 2
 
 
 def test_the_outcome_tells_of_surfaces_and_why_there_are_none() -> None:

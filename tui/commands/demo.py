@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +18,8 @@ QUICK = (
     "depth.size_px=320",
     "mesh.texture_px=2048",
 )
+_NAME = "barfield"
+_WIDTH = 21  # of what stands before the results, their errors and the commands
 _RESULTS = (
     ("cameras and points", "sparse/0"),
     ("the same, corrected", "sparse/refined"),
@@ -37,16 +42,18 @@ def demo(
 ) -> None:
     """Run the sample scene of the source checkout and compare it with its ground truth.
 
-    On a terminal the dashboard stays until you press q; without one it prints plain lines.
+    On a terminal the dashboard stays until you press q; without one it prints plain lines. The
+    viewer's server ends with it.
     """
     from pipeline import commands
     from pipeline.errors import PipelineError
     from pipeline.request import GivenPaths, RunRequest
-    from pipeline.run_directory import default_run_directory, read_report
+    from pipeline.run_directory import default_run_directory
     from pipeline.settings import load_settings
     from tui.address import FREE_PORT
     from tui.dashboard.start import can_show
-    from tui.report_view import show_comparison, show_stages
+    from tui.launch import make_room
+    from tui.report_view import errors_in_short
     from tui.session import Manner, run_session
 
     scene = Path(__file__).resolve().parents[2] / "sample_scenes" / "desk"
@@ -62,9 +69,10 @@ def demo(
     port = None if headless else FREE_PORT
     if not run_session(request, Manner(port=port, dashboard=can_show() and not headless)):
         return
-    show_stages(read_report(out))
+    make_room(request.out)  # a browser that looks on would keep the engine
     _make_truth(scene)
-    show_comparison(commands.compare(out, scene), photographs=False)
+    print("\nComparing the results with the ground truth.", flush=True)
+    _show("Against the ground truth", errors_in_short(commands.compare(out, scene)))
     _show_ways_on(out)
 
 
@@ -91,17 +99,36 @@ def _make_truth(scene: Path) -> None:
 
 
 def _show_ways_on(out: Path) -> None:
-    """Where the results are, and what to do next."""
+    """Where the results are, and the commands to type next."""
     from tui.words import near
 
     run = near(out)
-    print("\nResults")
-    for what, path in _RESULTS:
-        if (out / path).exists():
-            print(f"  {what:<21}{run / path}")
-    print(
-        "\nLook around in a browser:          barfield view " + str(run) + "  (tells the address)"
+    made = [(what, str(run / path)) for what, path in _RESULTS if (out / path).exists()]
+    _show("Results", made)
+    program, name = _program(), shlex.quote(str(run))
+    _show(
+        "The viewer's server has stopped with the run. To look again, and to go on:",
+        [
+            ("in a browser", f"{program} view {name}"),
+            ("in the terminal", f"{program} attach {name}"),
+            ("in numbers", f"{program} report {name}"),
+            ("in other programs", f"{program} export {name} --format colmap"),
+            ("your photographs", f"{program} run FOLDER_OF_PHOTOGRAPHS"),
+        ],
     )
-    print("Watch it again in the terminal:    barfield attach " + str(run))
-    print("For other programs:                barfield export " + str(run) + " --format colmap")
-    print("With your own photographs:         barfield run FOLDER_OF_PHOTOGRAPHS")
+
+
+def _show(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    print(f"\n{title}")
+    for what, words in rows:
+        print(f"  {what:<{_WIDTH}}{words}")
+
+
+def _program() -> str:
+    """What to type for this program: its name where the shell finds it, else its path."""
+    from tui.words import near
+
+    own = Path(sys.executable).with_name(_NAME)
+    found = shutil.which(_NAME)
+    is_found = found is not None and Path(found).resolve() == own.resolve()
+    return _NAME if is_found or not own.exists() else shlex.quote(str(near(own)))
