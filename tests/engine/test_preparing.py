@@ -38,6 +38,7 @@ class FakeWorker:
     async def prepare_cloud(self, order: PrepareCloud) -> Prepared:
         self.stand.orders.append(order)
         await asyncio.sleep(self.stand.takes_s)
+        await self.stand.goes_on.wait()
         outcome = self.stand.outcomes.pop(0) if self.stand.outcomes else Prepared()
         if outcome.died:
             self.alive = False
@@ -65,6 +66,8 @@ class Stand:
         self.refusal = ""
         self.fault: Exception | None = None
         self.takes_s = 0.01
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
         root = self.directory.root
         self.preparing = Preparing(root, self._start, lambda: None, self._tell)
         (root / "sparse/0").mkdir(parents=True)
@@ -134,9 +137,11 @@ def test_a_cloud_is_made_when_it_is_first_asked_for_and_once(tmp_path: Path) -> 
 
 def test_a_mapping_anew_gets_a_cloud_of_its_own(tmp_path: Path) -> None:
     async def acts(stand: Stand) -> None:
+        stand.goes_on.clear()
         await stand.preparing.scene()
         stand.map_anew(2.0)  # while the first is being made
         await stand.preparing.scene()
+        stand.goes_on.set()
         await stand.told_of(2)
         assert [cloud.id for cloud in (await stand.preparing.scene()).clouds] == [stand.cloud()]
 
