@@ -21,13 +21,13 @@ _MOST_PLANES = 256  # twice as many take 0.5 GB more, and real scenes want at mo
 _COARSE_PX = 240  # longer side
 _RADIUS_PX, _FINAL_RADIUS_PX = 2, 3
 _PLANE_STEP_PX, _STEP_PX = 1.0, 0.7
-_ROUNDS = 2
+_ROUNDS, _FINAL_ROUNDS = 2, 3  # each brings surfaces two pixels farther
 _AROUND = (-2, -1, 0, 1, 2)  # steps from the surface
 _BESIDE = (-1, 0, 1)  # steps from that of the nearer or the farther side
 _AGREE = 2  # sources that have to, before it is known which of them show a place
 _REACH_PX = 5  # window in which sides are looked for
 _PENALTY, _MOST_STEPS = 0.4, 6.0  # of a step, in units of 1 - NCC, and how many may count
-_SMOOTH_RADIUS_PX, _SMOOTH_STEPS = 3, 2.0  # steps: spread of what is smoothed together
+_SMOOTH_RADIUS_PX, _SMOOTH_STEPS = 3, 3.0  # steps: spread of what is smoothed together
 
 
 def find_inverse_depth(
@@ -48,7 +48,7 @@ def find_inverse_depth(
         found = F.interpolate(found[None, None], size=size, mode="bilinear", align_corners=False)[
             0, 0
         ]
-        for _ in range(_ROUNDS if factor == 1.0 else 1):
+        for _ in range(_FINAL_ROUNDS if factor == 1.0 else _ROUNDS):
             found = layers = _improved(sweep, found, layers, step)
     return smoothed(_between_steps(sweep, found, step), _SMOOTH_STEPS * step)
 

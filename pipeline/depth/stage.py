@@ -57,7 +57,7 @@ class EstimateDepth:
     """Multi-view stereo of undistorted photographs; what the store has is kept."""
 
     name: ClassVar[str] = "depth"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("photos", "reconstruction")
     makes: ClassVar[tuple[str, ...]] = ("depth",)
     Config: ClassVar[type[StageConfig]] = DepthConfig
