@@ -86,6 +86,21 @@ def test_points_and_cameras_are_seen(desk: EngineFile, tab: Tab) -> None:
     assert without.variance < seen.variance
 
 
+def test_the_sheet_of_keys_comes_when_somebody_asks_for_it(
+    desk_host: Host, tmp_path: Path, tab: Tab
+) -> None:
+    streamed_run(tmp_path / "run", *terrain(2000))
+    tab.open(viewed(desk_host, tmp_path / "run")).until(lambda stats: stats.get("points"))
+    sheet = tab.page.locator("dialog.help")
+    tab.page.keyboard.press("?")
+    tab.says("dialog.help", "smaller, larger points")
+    tab.page.keyboard.press("Escape")
+    sheet.wait_for(state="hidden")
+    tab.page.get_by_role("button", name="Keys", exact=True).click()
+    sheet.wait_for(state="visible")
+    assert sheet.count() == 1
+
+
 def test_each_layer_changes_the_picture_and_back(desk: EngineFile, tab: Tab) -> None:
     tab.open(desk)
     before = tab.settled(THUMBNAILS_MS)

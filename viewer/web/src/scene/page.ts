@@ -2,6 +2,7 @@
 
 import { Vector3 } from "three";
 import { address, keep, link } from "../address";
+import { inWords } from "../api";
 import { button, fill, h, setText } from "../dom";
 import { age, count, short } from "../format";
 import type { Page } from "../page";
@@ -9,7 +10,6 @@ import type { Run } from "../run";
 import { throttled } from "../signal";
 import { Fly } from "./fly";
 import { gizmo } from "./gizmo";
-import { helpSheet } from "./help";
 import { Measure } from "./measure";
 import { NovelView } from "./novel";
 import { type LayerName, Panel } from "./panel";
@@ -33,7 +33,7 @@ export function scenePage(run: Run): Page {
   const path = new CameraPath(view);
   const panel = new Panel({ view, world, novel, fly, measure, path, run });
   const photo = new PhotoPanel(view, world, (camera) => keep({ camera: camera?.photo?.toString() ?? null }));
-  const help = helpSheet();
+  let help: HTMLDialogElement | null = null;
 
   const status = h("div", { class: "status", role: "status" });
   const renderStatus = h("div", { class: "status render-status", hidden: true });
@@ -41,10 +41,21 @@ export function scenePage(run: Run): Page {
   const stage = h("div", { class: "stage" }, view.canvas, empty, gizmo(view), measure.label,
     h("div", { class: "statuses" }, renderStatus, status));
   const hide = button("☰", () => togglePanel(), { class: "panel-button", title: "Panel (H)", "aria-label": "Panel" });
-  const ask = button("?", () => help.showModal(), { class: "help-button", title: "Keys (?)", "aria-label": "Keys" });
-  const element = h("div", { class: "scene" }, stage, panel.element, photo.element, hide, ask, help);
+  const ask = button("?", () => void showHelp(), { class: "help-button", title: "Keys (?)", "aria-label": "Keys" });
+  const element = h("div", { class: "scene" }, stage, panel.element, photo.element, hide, ask);
   if (matchMedia("(max-width: 700px)").matches) element.classList.add("no-panel");
   const togglePanel = () => element.classList.toggle("no-panel");
+  // Few ask for it, and a first visit waits for all of this page: so it comes later.
+  const showHelp = async () => {
+    try {
+      const { helpSheet } = await import("./help");
+      if (!help) element.append((help = helpSheet()));
+      if (!help.open) help.showModal();
+    } catch (error) {
+      world.problem = `The keys could not be loaded: ${inWords(error)}`;
+      world.changed.emit();
+    }
+  };
 
   new ResizeObserver(() => view.resize(stage.clientWidth, stage.clientHeight)).observe(stage);
 
@@ -215,7 +226,7 @@ export function scenePage(run: Run): Page {
       p: () => void panel.screenshot(),
       h: () => togglePanel(),
       c: () => panel.element.querySelector<HTMLInputElement>(".clip")?.previousElementSibling?.querySelector("input")?.click(),
-      "?": () => help.showModal(),
+      "?": () => void showHelp(),
       "[": () => resize(1 / 1.2),
       "]": () => resize(1.2),
       Home: () => {
@@ -233,7 +244,7 @@ export function scenePage(run: Run): Page {
     });
     addEventListener("keydown", (event) => {
       const typing = event.target instanceof HTMLElement && event.target.closest("input:not([type=checkbox],[type=range]), select, textarea");
-      if (!element.isConnected || typing || event.ctrlKey || event.metaKey || event.altKey || help.open) return;
+      if (!element.isConnected || typing || event.ctrlKey || event.metaKey || event.altKey || help?.open) return;
       actions[event.key]?.();
     });
   }
