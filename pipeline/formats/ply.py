@@ -65,6 +65,8 @@ def read_ply(path: Path) -> PointCloud:
     if not data.startswith(b"ply") or end < 0:
         raise malformed(path, "not a PLY file")
     n, layout = _vertex_layout(path, data[:end].decode("ascii", "replace").splitlines())
+    if not set(_XYZ) <= set(layout.names or ()):
+        raise malformed(path, "its vertices have no x, y, z")
     start = end + len(_END_OF_HEADER)
     if len(data) - start < n * layout.itemsize:
         raise malformed(path, f"{n} vertices announced, but the file ends before")
@@ -76,8 +78,7 @@ def read_ply(path: Path) -> PointCloud:
         return np.stack([vertices[name] for name in names], axis=1).astype(dtype)
 
     xyz = columns(_XYZ, np.float32)
-    if xyz is None:
-        raise malformed(path, "its vertices have no x, y, z")
+    assert xyz is not None
     return PointCloud(xyz, columns(_RGB, np.uint8), columns(_NORMAL, np.float32))
 
 

@@ -91,6 +91,7 @@ def test_other_properties_and_elements_are_passed_by(tmp_path: Path) -> None:
             "end_header\n",
             "no x, y, z",
         ),
+        ("ply\nformat binary_little_endian 1.0\nelement vertex 9\nend_header\n", "no x, y, z"),
         (
             "ply\nformat binary_little_endian 1.0\nelement vertex 0\n"
             "property list uchar int x\nend_header\n",
