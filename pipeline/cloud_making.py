@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pipeline.atomic_files import remove_folder, replacing_folder
 from pipeline.codecs import LostProduct, load_product, read_verdicts
-from pipeline.dense.clouds import write_cloud
+from pipeline.dense.clouds import write_cloud, write_fused
+from pipeline.dense_codecs import load_fused
 from pipeline.errors import PipelineError
 from pipeline.formats.colmap_model import read_model
 from pipeline.formats.point_stream import stream_steps
@@ -19,10 +20,12 @@ from pipeline.item_store import DiskStore
 from pipeline.products import SparseModel
 from pipeline.registration_steps import steps_of
 from pipeline.run_directory import read_manifest
-from pipeline.scene_index import ABOUT, FOLDER, CloudSource, cloud_sources, is_ready
+from pipeline.scene_index import ABOUT, FOLDER, CloudSource, cloud_sources, is_ready, way_up
 
 MOST_VERSIONS = 2
 """Of a cloud: somebody may still be reading the last one."""
+
+_AGAIN = "Start the run again."
 
 
 class _Overtaken(Exception):
@@ -43,17 +46,23 @@ def make_cloud(root: Path, cloud: str, without_open3d: str = "") -> None:
     try:
         photos = load_product("photos", root, DiskStore(root, writes=False))
         model = read_model(root / source.model)
+        fused = load_fused(root) if source.fused else None
     except (LostProduct, PipelineError) as error:
         if _source(root, cloud) is None:
             return  # it is being replaced
         words = error.message if isinstance(error, PipelineError) else str(error)
-        raise PipelineError("No cloud", f"{words}.", "Start the run again.") from error
+        anew = f"`barfield retry RUN --from {source.stage}` makes it anew."
+        hint = anew if source.fused else _AGAIN
+        raise PipelineError("No cloud", f"{words}.", hint) from error
     numbers = {photo.name: i for i, photo in enumerate(photos.photos)}
     try:
         with replacing_folder(root / FOLDER / source.id) as folder:
-            about = write_cloud(folder, model, numbers, without_open3d)
-            if about["format"] == "points":
-                about["steps"] = _write_steps(folder, model, root)
+            if fused is not None:
+                about = write_fused(folder, fused, model, numbers, way_up(root, source))
+            else:
+                about = write_cloud(folder, model, numbers, without_open3d)
+                if about["format"] == "points":
+                    about["steps"] = _write_steps(folder, model, root)
             about |= {"id": source.id, "name": source.name, "stage": source.stage}
             about["seconds"] = round(time.monotonic() - began, 3)
             text = json.dumps(about, allow_nan=False, indent=1)

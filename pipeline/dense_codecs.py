@@ -24,6 +24,7 @@ from pipeline.errors import PipelineError
 from pipeline.formats import colmap_dense as dense
 from pipeline.formats.colmap_fused import read_visibility, write_visibility
 from pipeline.formats.colmap_model import read_cameras_and_images, read_model, write_model
+from pipeline.formats.files import malformed
 from pipeline.formats.glb import write_glb
 from pipeline.formats.obj import write_obj
 from pipeline.formats.ply import read_ply, write_ply
@@ -36,6 +37,7 @@ from pipeline.products import Points, RegisteredImage, SparseModel
 
 DRAFT, DEPTH, MESH = "draft", "depth", "mesh"  # below the run directory
 FIELD_DEPTH = "radiance/depth"
+FUSED = "mesh/fused.ply"
 _VERDICT = "verdict.json"
 _JPEG_QUALITY = 95
 _LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -135,8 +137,21 @@ def load_mesh(root: Path, store: DiskStore) -> SurfaceMesh | NoMesh:
         return NoMesh(reason)
     if not (folder / "mesh.glb").is_file():
         raise DamagedFile(f"{folder / 'mesh.glb'} is missing")
-    cloud = FusedCloud(read_ply(folder / "fused.ply"), *read_visibility(folder / "fused.ply.vis"))
-    return SurfaceMesh(cloud, read_ply_mesh(folder / "mesh.ply"), None)
+    return SurfaceMesh(load_fused(root), read_ply_mesh(folder / "mesh.ply"), None)
+
+
+def load_fused(root: Path) -> FusedCloud:
+    """The cloud of the product `mesh`, without its surfaces.
+
+    Raises PipelineError naming a file that is missing or damaged, or does not suit the other one.
+    """
+    path, visible = root / FUSED, root / f"{FUSED}.vis"
+    cloud, (starts, images) = read_ply(path), read_visibility(visible)
+    if cloud.rgb is None:
+        raise malformed(path, "its points have no colours")
+    if len(starts) - 1 != len(cloud.xyz):
+        raise malformed(visible, f"of {len(starts) - 1} points, but there are {len(cloud.xyz)}")
+    return FusedCloud(cloud, starts, images)
 
 
 def write_workspace(maps: DepthMaps, folder: Path) -> None:

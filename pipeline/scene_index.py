@@ -28,6 +28,7 @@ from pipeline.scene_answer import (
     MeshView,
     PreparingView,
     SceneAnswer,
+    Vector,
 )
 from pipeline.stages import VIEWED_STAGE
 
@@ -43,19 +44,23 @@ _ID = re.compile(r"(?P<name>[a-z]{1,20})-[0-9a-f]{12}")
 _MODEL = "sparse/0"
 _REFINED = "sparse/refined"
 _MESH_STAGES = ("draft", "mesh")  # the better one last
+_MESH = _MESH_STAGES[-1]
 MESH_FILE = "mesh.glb"
+_FUSED = "mesh/fused.ply"  # as in `dense_codecs`, which loads numpy
 
 
 @dataclass(frozen=True)
 class CloudSource:
     """A cloud that a run should have. name: with the version it is the id. stage: whose product it
-    is made from; fingerprint: of that. model: folder of a COLMAP model, below the run."""
+    is made from; fingerprint: of that. model: folder of a COLMAP model, below the run. fused: file
+    of the points, below the run; "": they are those of the model."""
 
     name: str
     stage: str
     fingerprint: str
     model: str
     cameras: Literal["mapping", "refined"]
+    fused: str = ""
 
     @property
     def id(self) -> str:
@@ -64,7 +69,7 @@ class CloudSource:
 
 
 def cloud_sources(root: Path, manifest: Manifest) -> tuple[CloudSource, ...]:
-    """The clouds that follow from what a run has finished, ready or not."""
+    """The clouds that follow from what a run has finished, ready or not; the largest last."""
     found = []
     mapping, radiance = manifest.stages.get(MAPPING), manifest.stages.get(VIEWED_STAGE)
     if mapping is not None and (root / _MODEL).is_dir():
@@ -73,7 +78,19 @@ def cloud_sources(root: Path, manifest: Manifest) -> tuple[CloudSource, ...]:
     if radiance is not None and (root / _REFINED).is_dir():
         fingerprint = radiance.ingredients.fingerprint
         found.append(CloudSource("refined", VIEWED_STAGE, fingerprint, _REFINED, "refined"))
-    return tuple(found)
+    return (*found, *_dense(root, manifest, found))
+
+
+def way_up(root: Path, source: CloudSource) -> Vector | None:
+    """The way up, a unit vector, that the points of a cloud's own model have told, where these are
+    ready; else None."""
+    for other in cloud_sources(root, read_manifest(root)):
+        about = _about(root / FOLDER / other.id) or {}
+        up = about.get("up")
+        if other.model == source.model and not other.fused and up:
+            x, y, z = up
+            return x, y, z
+    return None
 
 
 def missing_clouds(root: Path) -> tuple[CloudSource, ...]:
@@ -125,21 +142,24 @@ def scene_of(
     except PipelineError as error:
         return _with_version(SceneAnswer(troubles=(error.message,)))
     stages = {stage.name: stage for stage in view.stages} if view is not None else {}
-    clouds, cameras, waiting = [], [], []
+    clouds, waiting = [], []
+    cameras: dict[str, CamerasView] = {}
     up = None
     for source in cloud_sources(root, manifest):
         about = _about(root / FOLDER / source.id)
         cloud = None if about is None else _cloud(source, about)
         if about is not None and cloud is not None:
             clouds.append(cloud)
-            cameras.append(CamerasView(id=source.cameras, url=f"{cloud.url}{CAMERAS}"))
-            up = about.get("up") or up
+            if source.cameras not in cameras:
+                url = f"{cloud.url}{CAMERAS}"
+                cameras[source.cameras] = CamerasView(id=source.cameras, url=url)
+                up = about.get("up") or up
         elif preparing is not None and source.id in preparing:
             waiting.append(PreparingView(name=source.name, why=preparing[source.id]))
     answer = SceneAnswer(
         up=up,
         clouds=tuple(clouds),
-        cameras=tuple(cameras),
+        cameras=tuple(cameras.values()),
         meshes=tuple(_mesh(key, entry) for key, (entry, _) in meshes_of(root, manifest).items()),
         preparing=tuple(waiting),
         field=_field(manifest, stages, view),
@@ -174,6 +194,27 @@ def cloud_reports(root: Path) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _dense(
+    root: Path, manifest: Manifest, others: Sequence[CloudSource]
+) -> tuple[CloudSource, ...]:
+    """The cloud of all that depth maps agree on, with the cameras of those; only as long as these
+    are what the run holds, too: what was mapped anew lies elsewhere."""
+    mesh = manifest.stages.get(_MESH)
+    if mesh is None or not (root / _FUSED).is_file():
+        return ()
+    of_field = mesh.report.get("source") == "field"
+    product, stage = ("field_depth", VIEWED_STAGE) if of_field else ("depth", "depth")
+    depth = manifest.stages.get(stage)
+    if depth is None or mesh.ingredients.needs.get(product) != depth.ingredients.fingerprint:
+        return ()
+    known = {depth.ingredients.fingerprint, depth.ingredients.needs.get("reconstruction")}
+    for other in reversed(others):
+        if other.fingerprint in known:
+            made_from = mesh.ingredients.fingerprint
+            return (CloudSource("dense", _MESH, made_from, other.model, other.cameras, _FUSED),)
+    return ()
 
 
 def _about(folder: Path) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,14 +11,19 @@ import numpy as np
 import pytest
 
 from pipeline.array_files import DamagedFile
-from pipeline.dense_codecs import StoredDepthMaps, load_depth, save_depth
+from pipeline.dense_codecs import StoredDepthMaps, load_depth, load_fused, save_depth
 from pipeline.dense_products import DepthMap, DepthView, NoDepth
 from pipeline.errors import PipelineError
 from pipeline.formats.colmap_dense import read_map, write_map
+from pipeline.formats.ply import PointCloud, write_ply
 from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose, rotation_from_rotvec
 from pipeline.item_store import DiskStore
+from pipeline.manifest import Ingredients, StageEntry
 from pipeline.products import SparseModel
+from pipeline.run_directory import RunDirectory
+from pipeline.version import VERSION
+from tests.dense.fused_run import fused_cloud, give_fused
 
 SIZES = {"b/one.png": (8, 6), "a two.jpg": (10, 4), "ü d.webp": (6, 6), "c.TIFF": (7, 3)}
 
@@ -105,6 +111,44 @@ def test_a_damaged_file_is_told_when_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "depth/images/a two.jpg").write_bytes(b"JFIF")
     with pytest.raises(PipelineError, match=r"a two\.jpg is no picture"):
         loaded[1]
+
+
+def give_fused_files(root: Path) -> Path:
+    """Write a fused cloud of 500 points; its folder."""
+    with RunDirectory(root, VERSION) as directory:
+        directory.record(StageEntry(Ingredients("mapping", 1, {}, {}, {}), 1.0, {}))
+        give_fused(directory, fused_cloud())
+    return root / "mesh"
+
+
+def test_a_fused_cloud_comes_back_as_it_was(tmp_path: Path) -> None:
+    give_fused_files(tmp_path)
+    saved, loaded = fused_cloud(), load_fused(tmp_path)
+    np.testing.assert_array_equal(loaded.cloud.xyz, saved.cloud.xyz)
+    np.testing.assert_array_equal(loaded.starts, saved.starts)
+    np.testing.assert_array_equal(loaded.images, saved.images)
+
+
+@pytest.mark.parametrize("file", ["fused.ply", "fused.ply.vis"])
+@pytest.mark.parametrize("length", [0, 7, 100, -1])
+def test_a_fused_cloud_that_was_cut_off_is_told(tmp_path: Path, file: str, length: int) -> None:
+    path = give_fused_files(tmp_path) / file
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(PipelineError, match=re.escape(file)):
+        load_fused(tmp_path)
+    path.unlink()
+    with pytest.raises(PipelineError, match="does not exist"):
+        load_fused(tmp_path)
+
+
+def test_a_fused_cloud_of_other_points_or_without_colours_is_told(tmp_path: Path) -> None:
+    path = give_fused_files(tmp_path) / "fused.ply"
+    write_ply(path, PointCloud(fused_cloud().cloud.xyz))
+    with pytest.raises(PipelineError, match="no colours"):
+        load_fused(tmp_path)
+    write_ply(path, fused_cloud(40).cloud)
+    with pytest.raises(PipelineError, match=r"vis: of 500 points, but there are 40"):
+        load_fused(tmp_path)
 
 
 def test_colmap_opens_the_workspace(tmp_path: Path) -> None:

@@ -213,10 +213,8 @@ def cloud_lines(clouds: Sequence[Mapping[str, Any]]) -> list[str]:
         seconds = cloud["seconds"]
         took = f" in {seconds:.1f} s" if isinstance(seconds, int | float) else ""
         note = f"; {cloud['note']}" if cloud["note"] else ""
-        lines.append(
-            f"cloud {cloud['name']}: {cloud['before']} points, {cloud['after']} without "
-            f"{cloud['strays']} strays{took}{note}"
-        )
+        strays = f", {cloud['after']} without {cloud['strays']} strays" if cloud["strays"] else ""
+        lines.append(f"cloud {cloud['name']}: {cloud['before']} points{strays}{took}{note}")
     return lines
 
 

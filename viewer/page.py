@@ -11,6 +11,7 @@ from pydantic import Field
 from pipeline.engine.interface import Engine
 from pipeline.engine.messages import RunView, StageView
 from pipeline.errors import PipelineError
+from pipeline.scene_answer import CloudView, SceneAnswer
 from viewer.access import Access
 from viewer.files import ASK_AGAIN, HOW_TO_BUILD, Client, send_file
 from viewer.reading import Query, read_query
@@ -43,6 +44,7 @@ td, th {{ text-align: left; padding: 0 1.5em 0 0; vertical-align: top }}
 
 # The points of a first picture: all of them would compete with the code that draws them.
 FIRST_POINTS = "points.bin?first=131072"  # as in prefetch.ts
+FIRST_OF_OCTREE = ("metadata.json", "hierarchy.bin")
 
 
 class PageQuery(Query):
@@ -81,15 +83,13 @@ class Page:
         earlier than its scripts could."""
         page = send_file(index, ASK_AGAIN)
         try:
-            clouds = (await self._engine.scene()).clouds
+            cloud = opening_cloud(await self._engine.scene())
         except PipelineError:
-            clouds = ()  # the page asks for itself, and says what is wrong
-        streamed = [cloud for cloud in clouds if cloud.format == "points"]
-        begin = (FIRST_POINTS,) if streamed else ("metadata.json", "hierarchy.bin")
-        if clouds:
-            url = (streamed or clouds)[-1].url  # as `firstCloud` in prefetch.ts
+            cloud = None  # the page asks for itself, and says what is wrong
+        if cloud is not None:
+            files = (FIRST_POINTS,) if cloud.format == "points" else FIRST_OF_OCTREE
             page.headers["Link"] = ", ".join(
-                f"<{url}{file}>; rel=preload; as=fetch; crossorigin" for file in begin
+                f"<{cloud.url}{file}>; rel=preload; as=fetch; crossorigin" for file in files
             )
         return page
 
@@ -97,6 +97,18 @@ class Page:
         note = "" if self._client else f"The viewer is not built: {HOW_TO_BUILD} builds it."
         html = state_as_html(self._engine.view(), note)
         return web.Response(text=html, content_type="text/html")
+
+
+def opening_cloud(scene: SceneAnswer) -> CloudView | None:
+    """The cloud that a page loads first, which is `openingCloud` in opening.ts; None: there is
+    none yet."""
+    dense = next((cloud for cloud in scene.clouds if cloud.name == "dense"), None)
+    if dense is not None and not any(mesh.stage == "mesh" for mesh in scene.meshes):
+        return dense
+    others = [cloud for cloud in scene.clouds if cloud is not dense]
+    streamed = [cloud for cloud in others if cloud.format == "points"]
+    found = streamed or others
+    return found[-1] if found else dense
 
 
 def state_as_html(view: RunView, note: str = "") -> str:

@@ -1,7 +1,8 @@
-"""A sparse model as people look at it: strays marked, normals, the way up, cameras.
+"""Clouds as people look at them: strays marked, normals, the way up, cameras.
 
-open3d looks at the points around each one. Without it the cloud is as it was, and says so. A cloud
-that is too large for a stream becomes an octree, without the strays.
+Around each point of a sparse model, open3d looks at the others. Without it the cloud is as it was,
+and says so. A fused cloud needs none of that. A cloud that is too large for a stream becomes an
+octree, without the strays.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.dense.neighbourhoods import Neighbourhoods, look_around
+from pipeline.dense.neighbourhoods import look_around
 from pipeline.formats.point_stream import Extent, StreamedCloud, extent_of, stream_cloud
 from pipeline.formats.potree import write_potree
 from pipeline.geometry.arrays import Float64s, Int64s
+from pipeline.mesh_products import FusedCloud
 from pipeline.products import NO_POINT, RegisteredImage, SparseModel
 
 MOST_STREAMED = 3_000_000
 _LEAST_AGREEMENT = 0.3  # length of the mean of the cameras' unit y axes
 _COSINE = 0.9  # 25 degrees, between a floor's normal and the cameras' way up
+
+_USUAL_UP = (0.0, -1.0, 0.0)
 
 Vector = tuple[float, float, float]
 
@@ -42,26 +46,51 @@ def write_cloud(
     points = model.points
     around = look_around(points.xyz_world, _towards_cameras(model), without_open3d)
     up = up_axis(model, around.floor)
-    octree = len(points) > MOST_STREAMED
-    write = _write_octree if octree else _write_stream
-    extent, strays = write(folder, model, around, up)
-    cameras = cameras_of(model, photo_numbers)
-    (folder / "cameras.json").write_text(json.dumps(cameras, allow_nan=False), encoding="ascii")
-    return {
-        "format": "potree" if octree else "points",
-        "count": len(points) - strays if octree else len(points),
-        "before": len(points),
-        "strays": strays,
-        "bounds": extent.bounds,
-        "center": extent.center,
-        "radius": extent.radius,
-        "up": up,
-        "note": around.note,
-        "seconds": round(time.monotonic() - began, 3),
-    }
+    cloud = StreamedCloud(
+        points.xyz_world,
+        points.rgb,
+        around.strays,
+        points.error_px,
+        np.diff(points.track_starts),
+        around.normals,
+        up or _USUAL_UP,
+    )
+    _write_cameras(folder, model, photo_numbers)
+    return {**_write_points(folder, cloud), "up": up, "note": around.note, **_since(began)}
 
 
-def up_axis(model: SparseModel, floor: Float64s | None = None) -> tuple[float, float, float] | None:
+def write_fused(
+    folder: Path,
+    fused: FusedCloud,
+    model: SparseModel,
+    photo_numbers: Mapping[str, int],
+    up: Vector | None = None,
+) -> dict[str, Any]:
+    """As :func:`write_cloud`, of a cloud whose points were checked when depth maps were fused.
+
+    model: whose cameras are the cloud's. up: unit vector, known from other points; None: as the
+    cameras tell. Raises ValueError for a cloud without colours.
+    """
+    began = time.monotonic()
+    if fused.cloud.rgb is None:
+        raise ValueError("the points have no colours")
+    xyz, normals = fused.cloud.xyz, fused.cloud.normals
+    none = np.full(xyz.shape, np.nan)
+    up = up or up_axis(model)
+    cloud = StreamedCloud(
+        xyz.astype(np.float64),
+        fused.cloud.rgb,
+        np.any(~np.isfinite(xyz), axis=1),
+        none[:, 0],
+        np.diff(fused.starts),
+        none if normals is None else normals.astype(np.float64),
+        up or _USUAL_UP,
+    )
+    _write_cameras(folder, model, photo_numbers)
+    return {**_write_points(folder, cloud), "up": up, "note": "", **_since(began)}
+
+
+def up_axis(model: SparseModel, floor: Float64s | None = None) -> Vector | None:
     """The way up as a unit vector in the world; None where the cameras tell none.
 
     It is against the mean of their y axes: people hold cameras upright. floor: unit normal of a
@@ -140,31 +169,42 @@ def _towards_cameras(model: SparseModel) -> Float64s:
     return towards
 
 
-def _write_octree(
-    folder: Path, model: SparseModel, around: Neighbourhoods, up: Vector | None
-) -> tuple[Extent, int]:
-    """The points but the strays as an octree; where they lie, and how many strays there are."""
-    kept = ~around.strays
-    xyz = model.points.xyz_world[kept]
-    write_potree(folder, xyz, model.points.rgb[kept])
-    return extent_of(xyz), int(around.strays.sum())
+def _write_cameras(folder: Path, model: SparseModel, photo_numbers: Mapping[str, int]) -> None:
+    cameras = cameras_of(model, photo_numbers)
+    (folder / "cameras.json").write_text(json.dumps(cameras, allow_nan=False), encoding="ascii")
 
 
-def _write_stream(
-    folder: Path, model: SparseModel, around: Neighbourhoods, up: Vector | None
-) -> tuple[Extent, int]:
-    """All points for a stream; where they lie, and how many strays there are."""
-    points = model.points
-    cloud = StreamedCloud(
-        points.xyz_world,
-        points.rgb,
-        around.strays,
-        points.error_px,
-        np.diff(points.track_starts),
-        around.normals,
-        up or (0.0, -1.0, 0.0),
-    )
+def _write_points(folder: Path, cloud: StreamedCloud) -> dict[str, Any]:
+    """Write the points for a stream, or but for the strays as an octree; what they are then."""
+    before = len(cloud.xyz)
+    octree = before > MOST_STREAMED
+    extent, strays = (_write_octree if octree else _write_stream)(folder, cloud)
+    return {
+        "format": "potree" if octree else "points",
+        "count": before - strays if octree else before,
+        "before": before,
+        "strays": strays,
+        "bounds": extent.bounds,
+        "center": extent.center,
+        "radius": extent.radius,
+    }
+
+
+def _write_octree(folder: Path, cloud: StreamedCloud) -> tuple[Extent, int]:
+    """Where the points lie, and how many strays there are."""
+    kept = ~cloud.strays
+    xyz = cloud.xyz[kept]
+    write_potree(folder, xyz, cloud.rgb[kept])
+    return extent_of(xyz), int(cloud.strays.sum())
+
+
+def _write_stream(folder: Path, cloud: StreamedCloud) -> tuple[Extent, int]:
+    """As :func:`_write_octree`."""
     stream = stream_cloud(cloud)
     (folder / "points.bin").write_bytes(stream.points)
     (folder / "details.bin").write_bytes(stream.details)
     return stream.extent, stream.strays
+
+
+def _since(began: float) -> dict[str, float]:
+    return {"seconds": round(time.monotonic() - began, 3)}

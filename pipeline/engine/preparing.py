@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 NICE = 10
 THREADS = 1
 PRELOAD = ("pipeline.cloud_making",)
-_WORDS = "its points are being filtered"
+_FILTERED, _ORDERED = "its points are being filtered", "its points are being put in order"
 
 StartWorker = Callable[[tuple[str, ...]], Coroutine[Any, Any, WorkerProcess]]
 Tell = Callable[[str, SceneChanged], None]
@@ -62,14 +62,15 @@ class Preparing:
             await asyncio.wait({self._task})
 
     async def _answer(self) -> SceneAnswer:
-        waiting = dict.fromkeys(self._wanted, _WORDS)
+        wanted = self._wanted.items()
+        waiting = {key: _ORDERED if source.fused else _FILTERED for key, source in wanted}
         troubles = tuple(self._troubles.values())
         return await asyncio.to_thread(scene_of, self._root, self._view(), waiting, troubles)
 
     def _want(self, missing: Iterable[CloudSource]) -> None:
-        for source in missing:
-            if source.id not in self._troubles:
-                self._wanted.setdefault(source.id, source)
+        # In the order of these, the largest last: what was wanted before may take longer.
+        new = {source.id: source for source in missing if source.id not in self._troubles}
+        self._wanted = {**new, **{key: s for key, s in self._wanted.items() if key not in new}}
         if self._wanted and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._work())
 

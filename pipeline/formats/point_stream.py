@@ -35,7 +35,8 @@ class StreamedCloud:
     """Points for a stream.
 
     xyz: (N, 3) float64, may hold what is not finite. rgb: (N, 3). strays: (N,). error_px: (N,), NaN
-    for none. track_length: (N,). normals: (N, 3) unit vectors, NaN for none. up: unit vector.
+    for none. track_length: (N,) how many photographs see a point. normals: (N, 3) unit vectors, NaN
+    for none. up: unit vector.
     """
 
     xyz: Float64s
@@ -122,7 +123,10 @@ def extent_of(xyz: Float64s) -> Extent:
 
 
 def stream_cloud(cloud: StreamedCloud, about: dict[str, Any] | None = None) -> Stream:
-    """Both files of a cloud. about: more fields of the header of `points.bin`."""
+    """Both files of a cloud. about: more fields of the header of `points.bin`.
+
+    Where no point has an error, `error_max_px` is None, and `details.bin` is without errors.
+    """
     box = robust_box(cloud.xyz[~cloud.strays])
     strays = cloud.strays | ~box.holds(cloud.xyz)
     extent = extent_of(cloud.xyz[~strays])
@@ -176,21 +180,26 @@ def quantised(xyz: Float64s, origin: Float64s, step: Float64s) -> np.ndarray:
     return np.asarray(np.rint(np.clip(steps, 0, _STEPS)).astype("<u2"))
 
 
-def _most_error(error_px: Float64s) -> float:
+def _most_error(error_px: Float64s) -> float | None:
     known = error_px[np.isfinite(error_px)]
-    most = float(np.percentile(known, _MOST_ERROR)) if len(known) else 0.0
+    if not len(known):
+        return None
+    most = float(np.percentile(known, _MOST_ERROR))
     return most if most > 0 else 1.0
 
 
-def _details(cloud: StreamedCloud, order: Int64s, most_px: float) -> list[Buffer]:
+def _details(cloud: StreamedCloud, order: Int64s, most_px: float | None) -> list[Buffer]:
     n = len(order)
-    share = np.clip(np.nan_to_num(cloud.error_px / most_px, nan=1.0), 0.0, 1.0)
-    error = np.rint(255.0 * share).astype(np.uint8)[order]
+    found = []
+    if most_px is not None:
+        share = np.clip(np.nan_to_num(cloud.error_px / most_px, nan=1.0), 0.0, 1.0)
+        error = np.rint(255.0 * share).astype(np.uint8)[order]
+        found.append(Buffer("error", "u8", (n,), error.data))
     length = np.clip(cloud.track_length, 0, 255).astype(np.uint8)[order]
     normal = np.rint(np.nan_to_num(cloud.normals) * NO_NORMAL) + NO_NORMAL
     normals = np.clip(normal, 0, 2 * NO_NORMAL).astype(np.uint8)[order]
     return [
-        Buffer("error", "u8", (n,), error.data),
+        *found,
         Buffer("track_length", "u8", (n,), length.data),
         Buffer("normal", "u8", (n, 3), normals.data),
     ]

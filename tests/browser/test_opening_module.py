@@ -9,7 +9,7 @@ import pytest
 from tests.browser.modules import open_modules
 from tests.browser.tab import Tab
 
-SOURCE = 'export { bestMesh, openingSurfaces } from "./scene/opening";'
+SOURCE = 'export { bestMesh, openingCloud, openingSurfaces } from "./scene/opening";'
 DRAFT = {"id": "draft-1", "stage": "draft"}
 MESH = {"id": "mesh-1", "stage": "mesh"}
 POINTS, BOTH, SURFACE, NOTHING = (
@@ -25,7 +25,7 @@ def page(tab: Tab) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("best", "shown", "rendering", "chosen", "seen"),
+    ("best", "shown", "instead", "chosen", "seen"),
     [
         (None, "", False, {}, POINTS),
         (DRAFT, "draft-1", False, {}, BOTH),
@@ -39,15 +39,54 @@ def page(tab: Tab) -> Any:
         (MESH, "mesh-1", False, {"points": False, "mesh": False}, NOTHING),
         (DRAFT, "draft-1", False, {"points": False}, SURFACE),
         (None, "", False, {"mesh": True}, BOTH),
+        (MESH, "mesh-1", "picked", {}, POINTS),
+        (MESH, "mesh-1", "picked", {"mesh": True}, BOTH),
+        (MESH, "mesh-1", "picked", {"points": False}, NOTHING),
+        (DRAFT, "draft-1", "picked", {}, BOTH),  # it only lies beneath
     ],
 )
 def test_the_best_is_seen_and_a_choice_holds(
-    page: Any, best: Any, shown: str, rendering: bool, chosen: Any, seen: Any
+    page: Any, best: Any, shown: str, instead: bool | str, chosen: Any, seen: Any
 ) -> None:
-    offer = {"best": best, "shown": shown, "rendering": rendering}
+    """instead: whether novel views are rendered; or that a cloud was picked."""
+    offer = {
+        "best": best, "shown": shown, "rendering": instead is True, "picked": instead == "picked",
+    }  # fmt: skip
     told = page.evaluate(
         "([offer, chosen]) => m.openingSurfaces({...offer, best: offer.best ?? undefined}, chosen)",
         [offer, chosen],
+    )
+    assert told == seen
+
+
+SPARSE, REFINED, DENSE = (
+    {"id": f"{name}-1", "name": name, "format": "points"} for name in ("sparse", "refined", "dense")
+)
+TREE = {**SPARSE, "format": "potree"}
+
+
+@pytest.mark.parametrize(
+    ("clouds", "meshes", "wanted", "seen"),
+    [
+        ([], [], None, None),
+        ([SPARSE, REFINED], [], None, "refined-1"),
+        ([TREE, REFINED], [MESH], "sparse", "sparse-1"),
+        ([SPARSE, DENSE], [DRAFT, MESH], None, "sparse-1"),  # beneath the mesh nobody sees it
+        ([TREE, DENSE], [MESH], None, "sparse-1"),
+        ([SPARSE, DENSE], [MESH], "dense", "dense-1"),
+        ([SPARSE, DENSE], [MESH], "dense-1", "dense-1"),
+        ([SPARSE, DENSE], [MESH], "refined", "sparse-1"),
+        ([SPARSE, REFINED, DENSE], [DRAFT], None, "dense-1"),
+        ([SPARSE, DENSE], [], "sparse", "sparse-1"),
+        ([DENSE], [MESH], None, "dense-1"),
+    ],
+)
+def test_the_dense_cloud_is_seen_where_it_is_picked_or_there_is_no_mesh(
+    page: Any, clouds: Any, meshes: Any, wanted: str | None, seen: str | None
+) -> None:
+    told = page.evaluate(
+        "([clouds, meshes, wanted]) => m.openingCloud({clouds, meshes}, wanted)?.id ?? null",
+        [clouds, meshes, wanted],
     )
     assert told == seen
 

@@ -15,8 +15,9 @@ from pipeline.formats.bundle import unpack
 from pipeline.manifest import Ingredients, StageEntry
 from pipeline.products import Reconstruction, RefinedCameras, Verdict
 from pipeline.run_directory import RunDirectory
-from pipeline.scene_index import cloud_folder, cloud_reports, missing_clouds, scene_of
+from pipeline.scene_index import cloud_folder, cloud_reports, missing_clouds, scene_of, way_up
 from pipeline.version import VERSION
+from tests.dense.fused_run import fused_cloud, give_fused
 from tests.dense.mapped_run import write_mapped_run
 from tests.dense.models import floor_model
 
@@ -30,6 +31,12 @@ def make_missing(root: Path) -> list[str]:
     for cloud in ids:
         make_cloud(root, cloud, WHY)
     return ids
+
+
+def fuse(root: Path, count: int = 500, source: str = "photographs", seed: int = 0) -> None:
+    """Let a run have fused a cloud."""
+    with RunDirectory(root, VERSION) as directory:
+        give_fused(directory, fused_cloud(count), source, seed)
 
 
 @pytest.fixture
@@ -91,6 +98,87 @@ def test_refined_cameras_have_a_cloud_of_their_own(run: Path) -> None:
     ]
     assert [camera.id for camera in scene.cameras] == ["mapping", "refined"]
     assert (scene.field.state, scene.field.step) == ("trained", 9)
+
+
+def test_what_depth_maps_agree_on_is_a_cloud_that_comes_last(run: Path) -> None:
+    fuse(run)
+    sparse, dense = make_missing(run)
+    scene = scene_of(run)
+    view = scene.clouds[-1]
+    assert [cloud.id for cloud in scene.clouds] == [sparse, dense] and view.name == "dense"
+    assert (view.stage, view.count, view.strays, view.steps) == ("mesh", 500, 0, 0)
+    assert [(c.id, c.url) for c in scene.cameras] == [("mapping", f"/clouds/{sparse}/cameras.json")]
+    folders = [run / "clouds" / cloud for cloud in (sparse, dense)]
+    assert sorted(path.name for path in folders[1].iterdir()) == FILES
+    ups = [json.loads((folder / "cloud.json").read_text())["up"] for folder in folders]
+    assert ups[0] == ups[1] == list(scene.up or ())
+    assert [told["name"] for told in cloud_reports(run)] == ["sparse", "dense"]
+    assert cloud_reports(run)[1]["after"] == 500
+
+
+def test_the_way_up_is_that_of_the_points_that_were_looked_around(run: Path) -> None:
+    fuse(run)
+    sparse, dense = missing_clouds(run)
+    assert way_up(run, dense) is None
+    make_cloud(run, sparse.id, WHY)
+    about = run / "clouds" / sparse.id / "cloud.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "up": [0.0, 0.0, 1.0]}))
+    make_cloud(run, dense.id, WHY)
+    told = json.loads((run / "clouds" / dense.id / "cloud.json").read_text())
+    assert told["up"] == [0.0, 0.0, 1.0]
+
+
+def test_what_was_fused_before_the_cameras_moved_is_no_cloud_of_the_run(run: Path) -> None:
+    fuse(run)
+    make_missing(run)
+    write_mapped_run(run, floor_model()[0], seed=1)
+    assert [cloud.split("-")[0] for cloud in make_missing(run)] == ["sparse"]
+    assert [cloud.name for cloud in scene_of(run).clouds] == ["sparse"]
+    fuse(run)
+    assert [cloud.split("-")[0] for cloud in make_missing(run)] == ["dense"]
+
+
+def test_depth_of_the_field_makes_a_cloud_with_the_cameras_of_the_field(run: Path) -> None:
+    with RunDirectory(run, VERSION) as directory:
+        mapped = directory.manifest.stages["mapping"].ingredients.fingerprint
+        trained = Ingredients("radiance", 1, {}, {"reconstruction": mapped}, {})
+        directory.record(StageEntry(trained, 1.0, {"steps": 9}))
+    fuse(run, source="field")
+    assert [(source.name, source.cameras) for source in missing_clouds(run)] == [
+        ("sparse", "mapping"),
+        ("dense", "mapping"),  # those of mapping were as good
+    ]
+    save_product("refined", RefinedCameras(floor_model()[0], "better"), run)
+    make_missing(run)
+    scene = scene_of(run)
+    assert [cloud.name for cloud in scene.clouds] == ["sparse", "refined", "dense"]
+    assert [camera.id for camera in scene.cameras] == ["mapping", "refined"]
+    assert missing_clouds(run) == ()
+
+
+@pytest.mark.parametrize("file", ["fused.ply", "fused.ply.vis"])
+def test_a_fused_cloud_that_is_damaged_is_told_and_the_others_are_made(
+    run: Path, file: str
+) -> None:
+    fuse(run)
+    (run / "mesh" / file).write_bytes(b"ply, or so it says")
+    sparse, dense = missing_clouds(run)
+    make_cloud(run, sparse.id, WHY)
+    with pytest.raises(PipelineError, match=file) as told:
+        make_cloud(run, dense.id, WHY)
+    assert "retry RUN --from mesh" in told.value.hint
+    assert [cloud.name for cloud in scene_of(run).clouds] == ["sparse"]
+    (run / "mesh/fused.ply").unlink()
+    assert missing_clouds(run) == ()
+
+
+def test_old_versions_of_the_fused_cloud_are_removed_and_no_others(run: Path) -> None:
+    made = []
+    for seed in range(4):
+        fuse(run, seed=seed)
+        made += make_missing(run)
+    kept = {path.name for path in (run / "clouds").iterdir()}
+    assert kept == {made[0], *made[-MOST_VERSIONS:]} and made[0].startswith("sparse-")
 
 
 def test_of_old_versions_the_newest_stay(run: Path) -> None:

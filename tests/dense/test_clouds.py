@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from pipeline.dense import clouds, neighbourhoods
-from pipeline.dense.clouds import cameras_of, up_axis, write_cloud
+from pipeline.dense.clouds import cameras_of, up_axis, write_cloud, write_fused
 from pipeline.dense.neighbourhoods import look_around
 from pipeline.formats.bundle import unpack
+from pipeline.formats.ply import PointCloud
 from pipeline.formats.point_stream import RECORD
 from pipeline.geometry.arrays import Float64s
 from pipeline.geometry.poses import Pose, rotation_from_rotvec
+from pipeline.mesh_products import FusedCloud
 from pipeline.products import Points, SparseModel
+from tests.dense.fused_run import fused_cloud
 from tests.dense.models import SPEC, floor_model, model_of
 from tests.formats.octrees import read_octree
 from tests.synthetic import make_world
@@ -115,6 +118,49 @@ def test_a_cloud_that_is_too_large_for_a_stream_is_an_octree(
     names = ["cameras.json", "hierarchy.bin", "metadata.json", "octree.bin"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert told["boundingBox"]["min"] == pytest.approx(about["bounds"][0])
+
+
+def test_a_fused_cloud_keeps_its_normals_and_how_many_photographs_see_it(tmp_path: Path) -> None:
+    model, fused = floor_model()[0], fused_cloud()
+    about = write_fused(tmp_path, fused, model, {})
+    assert (about["count"], about["before"], about["strays"], about["note"]) == (500, 500, 0, "")
+    assert about["up"] == up_axis(model)
+    header, buffers = unpack((tmp_path / "points.bin").read_bytes())
+    records = np.frombuffer(buffers["records"], RECORD)
+    found = np.array(header["origin"]) + records["q"] * np.array(header["step"])
+    assert fused.cloud.rgb is not None
+    order = np.array(
+        [np.flatnonzero((fused.cloud.rgb == rgb).all(axis=1))[0] for rgb in records["rgb"]]
+    )
+    np.testing.assert_allclose(found, fused.cloud.xyz[order], atol=1e-4)
+    _, details = unpack((tmp_path / "details.bin").read_bytes())
+    seen = np.frombuffer(details["track_length"], np.uint8)
+    np.testing.assert_array_equal(seen, np.diff(fused.starts)[order])
+    normals = np.frombuffer(details["normal"], np.uint8).reshape(-1, 3)
+    assert (normals == [127, 0, 127]).all() and "error" not in details
+    cameras = json.loads((tmp_path / "cameras.json").read_text())
+    assert len(cameras["images"]) == len(model.images)
+
+
+def test_the_way_up_of_a_fused_cloud_may_be_known_from_elsewhere(tmp_path: Path) -> None:
+    about = write_fused(tmp_path, fused_cloud(), floor_model()[0], {}, (0.0, 0.0, 1.0))
+    header, _ = unpack((tmp_path / "points.bin").read_bytes())
+    assert about["up"] == (0.0, 0.0, 1.0) and header["up"] == [0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(("most", "kind"), [(1000, "points"), (100, "potree")])
+def test_points_of_a_fused_cloud_that_are_nowhere_are_strays(
+    tmp_path: Path, most: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clouds, "MOST_STREAMED", most)
+    fused = fused_cloud()
+    xyz = fused.cloud.xyz.copy()
+    xyz[3, 1], xyz[7] = np.nan, np.inf
+    nowhere = FusedCloud(PointCloud(xyz, fused.cloud.rgb), fused.starts, fused.images)
+    about = write_fused(tmp_path, nowhere, floor_model()[0], {})
+    assert (about["format"], about["before"], about["strays"]) == (kind, 500, 2)
+    if kind == "potree":
+        assert about["count"] == 498 == read_octree(tmp_path)[0]["points"]
 
 
 def test_a_model_without_points(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pipeline.manifest import Ingredients, StageEntry
 from pipeline.run_directory import RunDirectory
 from pipeline.scene_index import cloud_sources
 from pipeline.version import VERSION
+from tests.dense.fused_run import fused_cloud, give_fused
 
 SECONDS = 20.0
 ABOUT = {
@@ -147,6 +148,30 @@ def test_a_mapping_anew_gets_a_cloud_of_its_own(tmp_path: Path) -> None:
 
     stand = run(tmp_path, acts)
     assert len({order.cloud for order in stand.orders}) == 2 and len(stand.workers) == 1
+
+
+def test_the_largest_cloud_waits_for_the_others_also_those_that_are_wanted_later(
+    tmp_path: Path,
+) -> None:
+    async def acts(stand: Stand) -> None:
+        stand.goes_on.clear()
+        give_fused(stand.directory, fused_cloud())
+        scene = await stand.preparing.scene()
+        assert [(p.name, p.why) for p in scene.preparing] == [
+            ("sparse", "its points are being filtered"),
+            ("dense", "its points are being put in order"),
+        ]
+        (stand.directory.root / "sparse/refined").mkdir()
+        stand.directory.record(StageEntry(Ingredients("radiance", 1, {}, {}, {}), 1.0, {}))
+        await stand.preparing.scene()
+        stand.goes_on.set()
+        await stand.told_of(3)
+        scene = await stand.preparing.scene()
+        assert [cloud.name for cloud in scene.clouds] == ["sparse", "refined", "dense"]
+
+    stand = run(tmp_path, acts)
+    made = [order.cloud.partition("-")[0] for order in stand.orders]
+    assert made == ["sparse", "refined", "dense"] and len(stand.workers) == 1
 
 
 def test_where_a_worker_dies_the_cloud_is_made_without_open3d(tmp_path: Path) -> None:

@@ -101,6 +101,16 @@ def test_details_are_in_the_same_order() -> None:
     assert np.abs(normal[~none] - normals[numbers[~none]]).max() < 0.005
 
 
+def test_errors_that_nobody_knows_are_left_out() -> None:
+    xyz = np.random.default_rng(6).normal(size=(50, 3))
+    stream = stream_cloud(replace(cloud_of(xyz), error_px=np.full(50, np.nan)))
+    header, numbers, _, _ = read(stream)
+    told, buffers = unpack(stream.details)
+    assert header["error_max_px"] is None and told["error_max_px"] is None
+    assert sorted(buffers) == ["normal", "track_length"]
+    np.testing.assert_array_equal(np.frombuffer(buffers["track_length"], np.uint8), numbers)
+
+
 def test_a_flat_cloud_and_a_single_point() -> None:
     flat = np.random.default_rng(3).normal(size=(100, 3)) * [1.0, 0.0, 2.0]
     _, numbers, found, flags = read(stream_cloud(cloud_of(flat)))

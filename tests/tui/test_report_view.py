@@ -9,7 +9,7 @@ import pytest
 from pipeline.comparison import Comparison
 from pipeline.depth_errors import DepthErrors
 from pipeline.mesh_errors import MeshErrors
-from tui.report_view import errors_in_short, outcome, show_comparison, stage_table
+from tui.report_view import cloud_lines, errors_in_short, outcome, show_comparison, stage_table
 
 CAMERAS = Comparison(4, 4, 0.001, 0.002, 0.0005, 0.01, 0.02, model="sparse/0")
 
@@ -79,6 +79,15 @@ def test_the_outcome_tells_of_surfaces_and_why_there_are_none() -> None:
     ]
     report["stages"] = {"depth": {"photographs": 0, "reason": "a"}, "mesh": {"reason": "b"}}
     assert outcome(report) == ["no depth maps: a", "no mesh: b"]
+
+
+def test_clouds_tell_what_the_filter_did_where_it_did_something() -> None:
+    sparse = {"name": "sparse", "before": 9, "after": 7, "strays": 2, "seconds": 0.51, "note": "a"}
+    dense = {**sparse, "name": "dense", "after": 9, "strays": 0, "note": ""}
+    assert cloud_lines([sparse, dense]) == [
+        "cloud sparse: 9 points, 7 without 2 strays in 0.5 s; a",
+        "cloud dense: 9 points in 0.5 s",
+    ]
 
 
 def test_a_stage_tells_what_it_found_and_nothing_that_is_empty() -> None:

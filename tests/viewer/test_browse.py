@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.formats.bundle import unpack
-from pipeline.scene_answer import CloudFormat, CloudView, FieldView, SceneAnswer
+from pipeline.scene_answer import CloudFormat, CloudView, FieldView, MeshView, SceneAnswer
 from pipeline.scene_index import scene_of
 from tests.viewer.run_to_browse import (
     PHOTOGRAPHS,
@@ -20,6 +20,7 @@ from tests.viewer.run_to_browse import (
 )
 from tests.viewer.server import Server, running
 from viewer.files import ASK_AGAIN, FOR_GOOD, HOW_TO_BUILD, takes_gzip
+from viewer.page import opening_cloud
 
 GZIP = {"Accept-Encoding": "gzip, deflate"}
 
@@ -59,10 +60,33 @@ def test_with_the_page_comes_the_cloud_that_its_scene_asks_for(browsed: Server) 
     assert told() is None
 
 
-def _cloud(url: str, kind: CloudFormat) -> CloudView:
+@pytest.mark.parametrize(
+    ("clouds", "meshes", "first"),
+    [
+        ({"sparse": "points", "dense": "points"}, ["draft", "mesh"], "sparse"),
+        ({"sparse": "potree", "dense": "points"}, ["mesh"], "sparse"),
+        ({"sparse": "points", "dense": "potree"}, ["draft"], "dense"),
+        ({"dense": "points"}, ["mesh"], "dense"),
+    ],
+)
+def test_the_dense_cloud_is_loaded_first_only_where_there_is_nothing_better(
+    clouds: dict[str, CloudFormat], meshes: list[str], first: str
+) -> None:
+    scene = SceneAnswer(
+        clouds=tuple(_cloud(f"/{name}/", kind, name) for name, kind in clouds.items()),
+        meshes=tuple(
+            MeshView(id=name, name=name, stage=name, url="/", vertices=3, faces=1)
+            for name in meshes
+        ),
+    )
+    found = opening_cloud(scene)
+    assert found is not None and found.name == first
+
+
+def _cloud(url: str, kind: CloudFormat, name: str = "sparse") -> CloudView:
     corner = (0.0, 0.0, 0.0)
     return CloudView(
-        id="sparse-0", name="sparse", stage="mapping", format=kind, url=url, count=1, before=1,
+        id=f"{name}-0", name=name, stage="mapping", format=kind, url=url, count=1, before=1,
         strays=0, bounds=(corner, corner), center=corner, radius=1.0,
     )  # fmt: skip
 

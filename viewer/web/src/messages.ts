@@ -318,7 +318,8 @@ export interface PointsHeader {
   radius: number;
   up: Vector;
   strays: number;
-  error_max_px: number;
+  /** null: the errors are not known. */
+  error_max_px: number | null;
 }
 
 export interface LiveHeader {

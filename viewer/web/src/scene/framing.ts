@@ -1,6 +1,7 @@
 // The view of the scene as a whole: where it begins, and where Home leads.
 
 import { Vector3 } from "three";
+import type { Cloud } from "../messages";
 import { centerOf, type SceneCamera } from "./cameras";
 import type { View } from "./view";
 
@@ -47,4 +48,10 @@ export class Framing {
     void this.view.controls.setLookAt(from.x, from.y, from.z, center.x, center.y, center.z, smooth);
     this.view.invalidate();
   }
+}
+
+export function corners({ bounds: [low, high] }: Cloud): Vector3[] {
+  return [0, 1, 2, 3, 4, 5, 6, 7].map(
+    (n) => new Vector3(n & 1 ? high[0] : low[0], n & 2 ? high[1] : low[1], n & 4 ? high[2] : low[2]),
+  );
 }

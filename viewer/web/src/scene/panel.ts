@@ -175,7 +175,7 @@ export class Panel {
 
   private get offer(): Offer {
     const { world, novel } = this.parts;
-    return { best: world.bestMesh, shown: world.mesh.shown?.id ?? "", rendering: novel.on };
+    return { best: world.bestMesh, shown: world.mesh.shown?.id ?? "", rendering: novel.on, picked: world.isCloudChosen };
   }
 
   /** Points or mesh, as the run goes on, where nobody has chosen. */
@@ -258,6 +258,7 @@ export class Panel {
     for (const option of this.colouring.options) {
       option.disabled = cloud?.format === "potree" && option.value !== "photo";
       if (option.value === "stage") option.hidden = option.disabled = !cloud?.steps;
+      if (option.value === "error" && world.points?.header?.error_max_px === null) option.disabled = true;
     }
     // What the address has asked for before it was known that there is no such thing.
     if (cloud && this.colouring.selectedOptions[0]?.disabled) this.colour("photo");
@@ -265,8 +266,11 @@ export class Panel {
     if ((scene?.clouds.length ?? 0) > 1) {
       const options = scene!.clouds.map((one): [string, string] => [one.id, `${one.name}, ${count(one.count)}`]);
       choices.push(choice("Cloud", options, cloud?.id ?? "", (id) => {
-        world.chooseCloud(id);
-        keep({ cloud: scene!.clouds.find((one) => one.id === id)?.name ?? null });
+        const picked = scene!.clouds.find((one) => one.id === id)!;
+        world.chooseCloud(picked);
+        keep({ cloud: picked.name });
+        if (this.chosen.points === false) this.switch("points", true); // it is to be seen
+        else this.showBest();
       }).element);
     }
     if (world.cameraSets.length > 1) {

@@ -160,10 +160,10 @@ export class PointCloud {
     this.look.with("STEPS");
   }
 
-  /** Error and track length of each point. */
+  /** Error, where it is known, and track length of each point. */
   private async loadDetails(): Promise<void> {
     const details = await getBundle(`${this.url}details.bin`, this.stopping.signal);
-    const error = details.get("error", "u8");
+    const error = this.header?.error_max_px === null ? new Uint8Array(this.header.count) : details.get("error", "u8");
     const track = details.get("track_length", "u8");
     for (const block of this.blocks) {
       const both = new Uint8Array(4 * block.size);

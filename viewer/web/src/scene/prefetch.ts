@@ -2,17 +2,13 @@
 
 import { get, getJson, getStream } from "../api";
 import type { Cloud, SceneAnswer } from "../messages";
+import { openingCloud } from "./opening";
 
 const PATIENCE_MS = 150;
 const FIRST_BYTES = 1 << 17; // as in viewer/page.py
 let answer: Promise<SceneAnswer> | null = null;
 const begun = new Map<string, Promise<Response>>(); // by address and part
 let points: { url: string; first: Promise<Response> } | null = null;
-
-export function firstCloud(scene: SceneAnswer, id?: string | null): Cloud | undefined {
-  const wanted = id ? scene.clouds.find((cloud) => cloud.id === id || cloud.name === id) : undefined;
-  return wanted ?? scene.clouds.findLast((cloud) => cloud.format === "points") ?? scene.clouds.at(-1);
-}
 
 /**
  * wanted: whether the scene is shown first. Ends when its points are asked for, or soon; tells
@@ -23,7 +19,7 @@ export function prefetchScene(wanted: boolean): Promise<boolean> {
   if (wanted) answer = asked;
   const begun = asked.then(
     (scene) => {
-      const cloud = firstCloud(scene);
+      const cloud = openingCloud(scene);
       if (cloud?.format === "potree" && wanted) void prefetchOctree(cloud);
       if (cloud?.format !== "points") return cloud !== undefined;
       if (!wanted) return true;

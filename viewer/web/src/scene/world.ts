@@ -8,17 +8,17 @@ import type { Run } from "../run";
 import { Signal } from "../signal";
 import { Cameras, camerasOf, movedTo, type SceneCamera } from "./cameras";
 import { ClipBox } from "./clip";
-import { Framing } from "./framing";
+import { corners, Framing } from "./framing";
 import { Guides } from "./guides";
 import { LiveLayer, type Snapshot } from "./live";
 import { inFront, nearest } from "./measure";
 import { MeshLayer } from "./mesh";
 import type { Octree } from "./octree";
-import { bestMesh } from "./opening";
+import { bestMesh, isWanted, openingCloud } from "./opening";
 import { Pace } from "./pace";
 import { type Colouring, pointMaterial } from "./point_material";
 import { PointCloud } from "./points";
-import { firstCloud, sceneAnswer } from "./prefetch";
+import { sceneAnswer } from "./prefetch";
 import type { View } from "./view";
 
 const ASK_AGAIN_MS = 2500;
@@ -128,7 +128,7 @@ export class World {
   }
 
   private showScene(scene: SceneAnswer): void {
-    const cloud = firstCloud(scene, this.wantedCloud);
+    const cloud = openingCloud(scene, this.wantedCloud);
     this.cameraSets = scene.cameras;
     if (cloud && cloud.id !== this.cloud?.id) void this.showCloud(cloud);
     const refined = scene.cameras.find((set) => set.id === "refined");
@@ -156,10 +156,14 @@ export class World {
     void this.mesh.show(mesh).then(came, failed).then(() => this.changed.emit());
   }
 
-  chooseCloud(id: string): void {
-    this.wantedCloud = id;
-    const cloud = this.scene?.clouds.find((one) => one.id === id);
-    if (cloud && cloud.id !== this.cloud?.id) void this.showCloud(cloud);
+  chooseCloud(cloud: Cloud): void {
+    this.wantedCloud = cloud.name; // also of a later version
+    if (cloud.id !== this.cloud?.id) void this.showCloud(cloud);
+  }
+
+  /** Whether the visitor or the address has picked the cloud that is there. */
+  get isCloudChosen(): boolean {
+    return this.cloud !== null && isWanted(this.cloud, this.wantedCloud);
   }
 
   private async showCloud(cloud: Cloud): Promise<void> {
@@ -199,6 +203,7 @@ export class World {
     this.look.uniforms.up.value.set(...header.up);
     if (!this.framing.done) this.view.setUp(new Vector3(...header.up));
     this.frameCloud(new Vector3(...header.center), header.radius);
+    this.changed.emit(); // what its points can be coloured by
   }
 
   /** As the cloud is, where snapshots on the way to it were seen from elsewhere. */
@@ -390,10 +395,4 @@ export class World {
     if (!this.view.moving || !this.points || !this.allPointsMs || this.view.frameMs <= 0) return;
     this.pace.learn(this.points.loaded);
   }
-}
-
-function corners({ bounds: [low, high] }: Cloud): Vector3[] {
-  return [0, 1, 2, 3, 4, 5, 6, 7].map(
-    (n) => new Vector3(n & 1 ? high[0] : low[0], n & 2 ? high[1] : low[1], n & 4 ? high[2] : low[2]),
-  );
 }
