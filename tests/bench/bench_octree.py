@@ -84,12 +84,13 @@ def main(arguments: Sequence[str]) -> int:
     return int(missed)
 
 
-def octree_run(root: Path, count: int) -> None:
-    """Make a run whose cloud of so many points is ready as an octree."""
+def octree_run(root: Path, count: int, size: float = 1.0) -> None:
+    """Make a run whose cloud of so many points, of that size, is ready as an octree."""
     xyz, rgb = terrain(count)
+    places = size * xyz.astype("f8")
     folder = cloud_folder_of(root)
-    write_potree(folder, xyz.astype("f8"), rgb)
-    extent = extent_of(xyz.astype("f8"))
+    write_potree(folder, places, rgb)
+    extent = extent_of(places)
     tell_cloud(
         folder,
         format="potree",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
 from playwright.sync_api import Request
 
+from pipeline.dense.clouds import cameras_of
 from tests.bench.bench_octree import octree_run
 from tests.browser.conftest import NewTab
 from tests.browser.runs import viewed
 from tests.browser.tab import Tab
+from tests.dense.models import floor_model
 from tests.engine_runs import Host
 
 POINTS = 60_000
@@ -51,3 +54,14 @@ def test_a_view_without_points_in_sight_is_drawn_too(
     tab.reload()
     stats = tab.until(lambda stats: stats.get("draws"))
     assert stats["drawn"] == 0 and stats["total"] == POINTS and stats["problem"] == ""
+
+
+def test_cameras_that_come_before_an_octree_are_as_large_as_suits_it(
+    desk_host: Host, tmp_path: Path, tab: Tab
+) -> None:
+    root, size = tmp_path / "run", 100.0
+    octree_run(root, POINTS, size)
+    (file,) = root.glob("clouds/*/cameras.json")
+    file.write_text(json.dumps(cameras_of(floor_model()[0], {})))
+    stats = tab.open(viewed(desk_host, root)).until(lambda stats: stats.get("drawn", 0) > 1000)
+    assert stats["cameras"] == 6 and size / 8 > stats["frusta"] > size / 100

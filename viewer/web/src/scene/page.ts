@@ -290,6 +290,7 @@ export function scenePage(run: Run): Page {
       firstPointsMs: world.firstPointsMs,
       allPointsMs: world.allPointsMs,
       moving: view.moving,
+      frusta: world.cameras.size,
       cameraPlaces: world.cameras.places(),
       megabytes: world.octree?.megabytes ?? 0,
     }),

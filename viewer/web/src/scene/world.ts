@@ -284,7 +284,9 @@ export class World {
 
   private frame(center: Vector3, radius: number, cameras: SceneCamera[], anew: boolean): void {
     this.look.uniforms.reference.value = radius * 2;
+    const early = this.framing.done ? [] : this.cameras.list; // shown before anything had a size
     this.framing.frame(center, radius, cameras, anew);
+    if (early.length) this.cameras.resize(Cameras.lengthFor(early, radius));
   }
 
   /** What the snapshots showed is in the scene now. */
