@@ -1,4 +1,4 @@
-"""How much memory this process may still take: what the machine has free, and its cgroup allows."""
+"""How much memory this process may still take, and which parameters decide how much it needs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from pathlib import Path
 
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
+# What decides how much memory a stage needs; of all others it is the number of keypoints.
+_NEEDS = {
+    "features": "features.max_size_px or features.max_keypoints",
+    "draft": "draft.max_points",
+    "radiance": "radiance.rays or radiance.size_px",
+    "depth": "depth.size_px",
+    "mesh": "depth.size_px or mesh.texture_px",
+    "planar": "planar.pixels",
+}
 _SHARE = 0.8  # of what is free; the rest is for the stage itself and for the other programs
 
 
@@ -25,6 +34,11 @@ def how_many_fit(bytes_each: float, free: int | None) -> int | None:
     free: what `available_bytes` says.
     """
     return None if free is None else max(1, int(_SHARE * free / bytes_each))
+
+
+def what_to_lower(stage: str) -> str:
+    """The parameters that decide how much memory a stage needs, in words."""
+    return _NEEDS.get(stage, _NEEDS["features"])
 
 
 def _free_on_machine(proc: Path) -> Iterator[int]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.available_memory import what_to_lower
 from pipeline.codecs import LostProduct
 from pipeline.compiling import StageTeller
 from pipeline.config import RunConfig
@@ -324,7 +325,7 @@ def failures_in_words(stage: str, workspace: Workspace) -> Iterator[None]:
         raise PipelineError(
             "Out of memory",
             f"The stage {stage} needs more than there is: {error or 'no figure is known'}.",
-            f"Lower features.max_size_px or features.max_keypoints. {_KEPT}",
+            f"Lower {what_to_lower(stage)}. {_KEPT}",
         ) from error
     except Exception as error:
         path = workspace.log(stage, traceback.format_exc())

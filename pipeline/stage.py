@@ -193,5 +193,5 @@ def _died(error: BrokenExecutor, items: list[Any]) -> PipelineError:
         "A process died",
         f"{error} It worked on {at_work}.",
         "Too little memory is the usual reason. What was finished is kept: try again, with smaller "
-        "photographs (features.max_size_px) if it happens again.",
+        "photographs (features.max_size_px, depth.size_px) if it happens again.",
     )

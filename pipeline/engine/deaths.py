@@ -8,6 +8,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.available_memory import what_to_lower
+
 LOG_LINES = 30
 _TAIL_BYTES = 64 * 2**10
 _MOST_CHARACTERS = 400
@@ -30,12 +32,6 @@ _HINTS = {
     signal.SIGTERM: "If nobody here did so, a batch scheduler or the system's shutdown did. Retry",
     signal.SIGXCPU: "Raise the limit (ulimit -t), then retry",
     signal.SIGXFSZ: "Raise the limit (ulimit -f), then retry",
-}
-# What decides how much memory a stage needs; of all others it is the number of keypoints.
-_NEEDS = {
-    "features": "features.max_size_px or features.max_keypoints",
-    "radiance": "radiance.rays or radiance.size_px",
-    "planar": "planar.pixels",
 }
 # Sequences of terminals: CSI (colours, cursor), OSC (titles, links), two-character ones.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
@@ -77,7 +73,7 @@ def describe_death(
         )
     number = -returncode
     if number == signal.SIGKILL:
-        return _killed(peak_rss_mb, killed_for_memory, _NEEDS.get(stage, _NEEDS["features"]))
+        return _killed(peak_rss_mb, killed_for_memory, what_to_lower(stage))
     try:
         known = signal.Signals(number)
     except ValueError:

@@ -43,6 +43,8 @@ def test_want_of_memory_is_told_where_there_is_reason_to(monkeypatch: pytest.Mon
     assert for_sure.hint == probably.hint != by_hand.hint
     training = describe_death(-signal.SIGKILL, 500.0, killed_for_memory=True, stage="radiance")
     assert "radiance.rays" in training.hint and "features" not in training.hint
+    depth = describe_death(-signal.SIGKILL, 500.0, killed_for_memory=False, stage="depth")
+    assert "lower depth.size_px." in depth.hint
     crash = describe_death(-signal.SIGSEGV, 7000.0, killed_for_memory=True)
     assert "memory" not in crash.why
 
