@@ -236,8 +236,10 @@ def _cloud(source: CloudSource, about: Mapping[str, Any]) -> CloudView | None:
 
 
 def _mesh(key: str, entry: StageEntry) -> MeshView:
-    stage = entry.ingredients.stage
-    vertices, faces = (entry.report.get(name) for name in ("vertices", "triangles"))
+    stage, report = entry.ingredients.stage, entry.report
+    vertices, faces = report.get("vertices"), report.get("triangles")
+    if report.get("textured_triangles"):  # the file has the simpler mesh, with vertices at seams
+        vertices, faces = None, report["textured_triangles"]
     return MeshView(
         id=key,
         name=stage,

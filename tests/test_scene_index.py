@@ -97,6 +97,16 @@ def test_meshes_are_those_of_stages_that_are_done(run: Path) -> None:
     assert other.id != mesh.id and other.vertices is None
 
 
+def test_the_counts_of_a_mesh_are_those_of_its_file(run: Path) -> None:
+    """With a texture the file has a simpler mesh, whose vertices at seams nobody has counted."""
+    (run / "mesh").mkdir()
+    (run / "mesh/mesh.glb").write_bytes(b"glTF")
+    for textured, vertices, faces in ((0, 90, 170), (60, None, 60)):
+        record(run, "mesh", vertices=90, triangles=170, textured_triangles=textured)
+        (mesh,) = scene_of(run).meshes
+        assert (mesh.vertices, mesh.faces) == (vertices, faces)
+
+
 def test_a_snapshot_that_is_gone_is_not_told(run: Path) -> None:
     (run / "mapping/previews/00000012.scene").unlink()
     assert scene_of(run, view_of(at("mapping", "started"))).live is None
