@@ -51,8 +51,9 @@ def times_seen(
 
     A point is seen where it lies in the picture and, but for 0.1 % of its depth, not behind the
     planes of all the triangles that the four nearest pixels show: a board on a wall hides what is
-    behind it, and a slanted surface not itself. Both sides of a triangle hide and are seen.
-    Triangles that reach behind a camera hide nothing from it.
+    behind it, and a slanted surface not itself. What lies up to a pixel behind a silhouette is
+    seen, too: on the scene `desk` 4 % more than by exact rays. Both sides of a triangle hide and
+    are seen. Triangles that reach behind a camera hide nothing from it.
     """
     seen = np.zeros(len(points), np.int64)
     for view in viewpoints:

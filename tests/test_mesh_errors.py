@@ -129,6 +129,20 @@ def test_a_board_hides_the_wall_close_behind_it() -> None:
     assert (seen == 5).all()
 
 
+def test_the_border_of_a_surface_before_nothing_is_seen() -> None:
+    """Pixels that show nothing at its border hide nothing either, whichever way it is turned."""
+    for turn in (np.eye(3), rotation_from_rotvec(np.array([0.2, 1.2, 0.0]))):
+        surface = wall(0.0, side=1.0, n=3)
+        assert surface.triangles is not None
+        along = np.linspace(-0.4999, 0.4999, 200)
+        border = np.column_stack([along, np.full(200, 0.4999), np.zeros(200)])
+        border = np.concatenate([border, border[:, [1, 0, 2]], -border, -border[:, [1, 0, 2]]])
+        place = np.array([0.0, 0.0, 4.0])
+        vertices = surface.vertices @ turn.T + place
+        seen = times_seen(border @ turn.T + place, vertices, surface.triangles, views())
+        assert (seen == 5).all()
+
+
 def test_the_nearest_triangles_are_those_that_rays_meet() -> None:
     """Against the plane's equation at every pixel, and with a nearer triangle before it."""
     turn = rotation_from_rotvec(np.array([0.3, -0.4, 0.1]))
