@@ -140,9 +140,9 @@ class StageWork:
         arrays, data = found
         wanted = self.section.model_dump(mode="json")
         if why := self._misfit(data, wanted):
-            stage = self._asked.stage
-            file = checkpoint_path(self._workspace.root, stage).relative_to(self._workspace.root)
-            self._tell(Warned(f"{stage} begins anew: its checkpoint {file} is of {why}", str(file)))
+            stage, root = self._asked.stage, self._workspace.root
+            file = checkpoint_path(root, stage).relative_to(root)
+            self._tell(Warned(f"{stage} begins anew: this checkpoint is of {why}", str(file)))
             return None
         section: Any = data["section"]
         others = [name for name in wanted if wanted[name] != section[name]]

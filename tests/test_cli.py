@@ -108,7 +108,11 @@ def test_a_lost_point_cloud_is_written_again(photos: Path, tmp_path: Path) -> No
         (("run", "scene", "--set", "matching.rato=1"), 2, "Did you mean matching.ratio?"),
         (("run", "scene", "--set", "mapping.max_resection_error_px=inf"), 2, "finite"),
         (("run", "scene", "--until", "matchin"), 2, "Did you mean matching?"),
-        (("run", "scene", "--poses", "none", "--until", "mapping"), 2, "no stage mapping"),
+        (
+            ("run", "scene", "--poses", "none", "--until", "mapping"),
+            2,
+            "a run without poses has no stage mapping",
+        ),
         (
             ("run", "scene", "--poses", "none", "--set", "mesh.source=photographs"),
             2,

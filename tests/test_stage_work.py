@@ -142,7 +142,7 @@ def test_a_checkpoint_of_other_inputs_is_not_taken(
     assert desk.work((ERROR_PX,), asked).load() is None
     assert desk.told[1:] == [
         Warned(
-            f"mapping begins anew: its checkpoint stages/mapping/checkpoint.arrays is of {why}",
+            f"mapping begins anew: this checkpoint is of {why}",
             "stages/mapping/checkpoint.arrays",
         )
     ]

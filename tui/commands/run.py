@@ -114,10 +114,14 @@ def check_stage(option: str, stage: str | None, route: Route = "mapped") -> None
     none."""
     import difflib
 
-    from pipeline.stages import plan
+    from pipeline.stages import STAGE_NAMES, plan
 
     names = [entry.name for entry in plan(route=route)]
     if stage is not None and stage not in names:
+        if stage in STAGE_NAMES:
+            run = "a run without poses" if route == "unposed" else f"a {route} run"
+            missing = f"{option}: {run} has no stage {stage}."
+            raise WrongUsage("No such stage in this run", missing, f"Stages: {', '.join(names)}.")
         nearest = difflib.get_close_matches(stage, names, n=1, cutoff=0.4)
         hint = f"Did you mean {nearest[0]}?" if nearest else f"Stages: {', '.join(names)}."
         raise WrongUsage("Unknown stage", f"{option}: there is no stage {stage}.", hint)
