@@ -23,12 +23,13 @@ from pipeline.errors import DiskFull, PipelineError
 TEMPORARY_SUFFIX = ".tmp"
 REPLACED_SUFFIX = ".old"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_CONTINUES = "Nothing that was finished is lost: the same command continues where it stopped."
 _counter = itertools.count()
 
 
-def storage_error(error: OSError, path: Path) -> PipelineError:
-    """The error that tells the user why `path` could not be written and what to do about it."""
-    again = "Nothing that was finished is lost: the same command continues where it stopped."
+def storage_error(error: OSError, path: Path, again: str = _CONTINUES) -> PipelineError:
+    """The error that tells the user why `path` could not be written and what to do about it.
+    again: what became of the work, and what the same command does then."""
     if error.errno in _FULL:
         return DiskFull(
             "No space left",
@@ -61,10 +62,10 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, again: str = _CONTINUES) -> None:
     """Create a folder, with its parents, durably; one that is there is left alone.
 
-    Raises PipelineError naming the folder that could not be created.
+    Raises PipelineError naming the folder that could not be created. again: as `storage_error`.
     """
     try:
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -79,7 +80,7 @@ def make_folder(path: Path) -> None:
             "Choose another folder with --out.",
         ) from error
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise storage_error(error, path, again) from error
 
 
 def write_bytes(path: Path, *chunks: bytes | memoryview) -> None:
@@ -95,33 +96,35 @@ def write_json(path: Path, data: Any) -> None:
 
 
 @contextmanager
-def replacing_file(path: Path) -> Iterator[Path]:
+def replacing_file(path: Path, again: str = _CONTINUES) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of `path` when the block ends well.
 
     Raises PipelineError naming the file where the disk refuses; then the old file stands.
+    again: as `storage_error`.
     """
     temporary = temporary_beside(path)
-    make_folder(path.parent)
+    make_folder(path.parent, again)
     try:
         yield temporary
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise storage_error(error, path, again) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, again: str = _CONTINUES) -> Iterator[Path]:
     """An empty temporary folder to fill, which takes the place of `path` when the block ends well.
 
     Raises PipelineError naming the folder where the disk refuses; then the old folder stands.
+    again: as `storage_error`.
     """
     temporary = temporary_beside(path)
     replaced = path.with_name(f".{path.name}{REPLACED_SUFFIX}")
-    make_folder(path.parent)
+    make_folder(path.parent, again)
     try:
         temporary.mkdir()
         yield temporary
@@ -134,7 +137,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         sync(path.parent)
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise storage_error(error, path, again) from error
     finally:
         _remove(temporary)
     _remove(replaced)

@@ -7,11 +7,12 @@
 | | `mesh/mesh.glb`: with the texture, where there is one; `mesh/textured/`: OBJ |
 | depth | `depth/`: COLMAP's dense workspace, with maps of confidence; `depth/verdict.json` |
 | field_depth | `radiance/depth/`: the same |
+
+A product with a file that is missing or cut off, by the sizes in its verdict, counts as lost.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import numpy as np
 from pipeline.array_files import DamagedFile
 from pipeline.atomic_files import replacing_folder
 from pipeline.dense_products import DepthMap, DepthMaps, DepthView, NoDepth
+from pipeline.dense_verdict import read_verdict, write_verdict
 from pipeline.errors import PipelineError
 from pipeline.formats import colmap_dense as dense
 from pipeline.formats.colmap_fused import read_visibility, write_visibility
@@ -38,7 +40,6 @@ from pipeline.products import Points, RegisteredImage, SparseModel
 DRAFT, DEPTH, MESH = "draft", "depth", "mesh"  # below the run directory
 FIELD_DEPTH = "radiance/depth"
 FUSED = "mesh/fused.ply"
-_VERDICT = "verdict.json"
 _JPEG_QUALITY = 95
 _LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _LOSSLESS = {".tif": "TIFF", ".tiff": "TIFF"}
@@ -79,13 +80,14 @@ def save_draft(draft: TriangleMesh | NoMesh, root: Path) -> None:
         if isinstance(draft, TriangleMesh):
             write_ply_mesh(folder / "mesh.ply", draft)
             write_glb(folder / "mesh.glb", draft)
-        _write_verdict(folder, draft)
+        write_verdict(folder, draft.reason if isinstance(draft, NoMesh) else None)
 
 
 def load_draft(root: Path, store: DiskStore) -> TriangleMesh | NoMesh:
-    """The product `draft`. Raises as `json` and `read_ply_mesh` do."""
-    reason = _reason(root / DRAFT)
-    return read_ply_mesh(root / DRAFT / "mesh.ply") if reason is None else NoMesh(reason)
+    """The product `draft`. Raises DamagedFile where one of its files is missing or cut off, and as
+    `read_ply_mesh` does."""
+    reason = _checked_reason(root / DRAFT)
+    return NoMesh(reason) if reason is not None else _load_surface(root / DRAFT)
 
 
 def save_depth(depth: DepthMaps | NoDepth, root: Path) -> None:
@@ -96,8 +98,8 @@ def save_depth(depth: DepthMaps | NoDepth, root: Path) -> None:
 def load_depth(root: Path, store: DiskStore) -> DepthMaps | NoDepth:
     """The product `depth`; its maps are read when they are asked for.
 
-    Raises DamagedFile where the file of a map is missing or cut off, and as `json` and `read_model`
-    do.
+    Raises DamagedFile where a file of the workspace is missing or cut off, and as `read_model`
+    does.
     """
     return _load_maps(root / DEPTH)
 
@@ -123,21 +125,18 @@ def save_mesh(mesh: SurfaceMesh | NoMesh, root: Path) -> None:
             if mesh.textured is not None:
                 (folder / "textured").mkdir()
                 write_obj(folder / "textured" / "mesh.obj", mesh.textured)
-        _write_verdict(folder, mesh)
+        write_verdict(folder, mesh.reason if isinstance(mesh, NoMesh) else None)
 
 
 def load_mesh(root: Path, store: DiskStore) -> SurfaceMesh | NoMesh:
     """The product `mesh`, without the mesh that has a texture: that is for other programs.
 
-    Raises DamagedFile where one of its files is missing, and as the readers of PLY do.
+    Raises DamagedFile where one of its files is missing or cut off, and as the readers of PLY do.
     """
-    folder = root / MESH
-    reason = _reason(folder)
+    reason = _checked_reason(root / MESH)
     if reason is not None:
         return NoMesh(reason)
-    if not (folder / "mesh.glb").is_file():
-        raise DamagedFile(f"{folder / 'mesh.glb'} is missing")
-    return SurfaceMesh(load_fused(root), read_ply_mesh(folder / "mesh.ply"), None)
+    return SurfaceMesh(load_fused(root), _load_surface(root / MESH), None)
 
 
 def load_fused(root: Path) -> FusedCloud:
@@ -199,23 +198,26 @@ def _save_maps(depth: DepthMaps | NoDepth, path: Path) -> None:
     with replacing_folder(path) as folder:
         if not isinstance(depth, NoDepth):
             write_workspace(depth, folder)
-        _write_verdict(folder, depth)
+        write_verdict(folder, depth.reason if isinstance(depth, NoDepth) else None)
 
 
 def _load_maps(path: Path) -> DepthMaps | NoDepth:
-    reason = _reason(path)
+    reason = _checked_reason(path)
     return open_workspace(path) if reason is None else NoDepth(reason)
 
 
-def _write_verdict(folder: Path, product: object) -> None:
-    reason = product.reason if isinstance(product, NoMesh | NoDepth) else None
-    (folder / _VERDICT).write_text(json.dumps({"made": reason is None, "reason": reason}), "ascii")
+def _checked_reason(folder: Path) -> str | None:
+    """Why nothing was made; None where something was. Raises DamagedFile where a file of the
+    product is missing or cut off."""
+    verdict = read_verdict(folder)
+    verdict.check()
+    return verdict.reason
 
 
-def _reason(folder: Path) -> str | None:
-    """Why nothing was made; None where something was."""
-    verdict = json.loads((folder / _VERDICT).read_bytes())
-    return None if verdict["made"] else str(verdict["reason"])
+def _load_surface(folder: Path) -> TriangleMesh:
+    if not (folder / "mesh.glb").is_file():  # a verdict without sizes does not know it
+        raise DamagedFile(f"{folder / 'mesh.glb'} is missing")
+    return read_ply_mesh(folder / "mesh.ply")
 
 
 def _write_picture(path: Path, rgb: UInt8s) -> None:
@@ -241,4 +243,8 @@ def _read_picture(path: Path) -> UInt8s:
 
 
 def _damaged(path: Path, what: str) -> PipelineError:
-    return PipelineError("Damaged file", f"{path} {what}.", "Make it anew.")
+    return PipelineError(
+        "Damaged file",
+        f"{path} {what}.",
+        "`barfield retry RUN --from depth` makes it anew, --from radiance what is below radiance/.",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,16 @@ import numpy as np
 import pytest
 
 from pipeline.array_files import DamagedFile
-from pipeline.dense_codecs import StoredDepthMaps, load_depth, load_fused, save_depth
+from pipeline.dense_codecs import (
+    StoredDepthMaps,
+    load_depth,
+    load_draft,
+    load_fused,
+    load_mesh,
+    save_depth,
+    save_draft,
+    save_mesh,
+)
 from pipeline.dense_products import DepthMap, DepthView, NoDepth
 from pipeline.errors import PipelineError
 from pipeline.formats.colmap_dense import read_map, write_map
@@ -20,10 +30,12 @@ from pipeline.geometry.cameras import Camera
 from pipeline.geometry.poses import Pose, rotation_from_rotvec
 from pipeline.item_store import DiskStore
 from pipeline.manifest import Ingredients, StageEntry
+from pipeline.mesh_products import NoMesh, SurfaceMesh
 from pipeline.products import SparseModel
 from pipeline.run_directory import RunDirectory
 from pipeline.version import VERSION
 from tests.dense.fused_run import fused_cloud, give_fused
+from tests.formats.test_glb import make_mesh, make_texture
 
 SIZES = {"b/one.png": (8, 6), "a two.jpg": (10, 4), "ü d.webp": (6, 6), "c.TIFF": (7, 3)}
 
@@ -100,6 +112,82 @@ def test_a_map_that_was_cut_off_is_told_at_once(tmp_path: Path, kind: str, lengt
         load_depth(tmp_path, DiskStore(tmp_path))
 
 
+@pytest.mark.parametrize("file", ["images/a two.jpg", "sparse/images.bin", "stereo/fusion.cfg"])
+def test_what_else_the_workspace_has_is_missed_when_it_is_cut_off(
+    tmp_path: Path, file: str
+) -> None:
+    save_depth(some_maps(), tmp_path)
+    cut_off(tmp_path / "depth" / file)
+    with pytest.raises(DamagedFile, match=rf"{Path(file).name} is not whole"):
+        load_depth(tmp_path, DiskStore(tmp_path))
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def forget_sizes(folder: Path) -> None:
+    """Make the verdict one of those that were written before sizes were recorded."""
+    verdict = json.loads((folder / "verdict.json").read_text())
+    del verdict["sizes"]
+    (folder / "verdict.json").write_text(json.dumps(verdict))
+
+
+def save_meshes(root: Path) -> None:
+    mesh = make_mesh()
+    save_draft(mesh, root)
+    save_mesh(
+        SurfaceMesh(fused_cloud(), mesh, replace(mesh, texture=make_texture(len(mesh.faces)))), root
+    )
+
+
+def load_meshes(root: Path) -> None:
+    store = DiskStore(root)
+    draft, mesh = load_draft(root, store), load_mesh(root, store)
+    assert not isinstance(draft, NoMesh) and not isinstance(mesh, NoMesh)
+    assert len(draft.faces) == len(mesh.mesh.faces) == 20 and len(mesh.fused.starts) == 501
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "draft/mesh.ply", "draft/mesh.glb", "mesh/mesh.ply", "mesh/mesh.glb", "mesh/fused.ply",
+        "mesh/fused.ply.vis", "mesh/textured/mesh.obj", "mesh/textured/mesh.mtl",
+        "mesh/textured/texture.png",
+    ],
+)  # fmt: skip
+def test_a_mesh_is_lost_with_each_of_its_files(tmp_path: Path, file: str) -> None:
+    save_meshes(tmp_path)
+    load_meshes(tmp_path)
+    cut_off(tmp_path / file)
+    with pytest.raises(DamagedFile, match=rf"{re.escape(file)} is not whole: it has \d+ bytes of"):
+        load_meshes(tmp_path)
+    (tmp_path / file).unlink()
+    with pytest.raises(DamagedFile, match=rf"{re.escape(file)} is missing"):
+        load_meshes(tmp_path)
+
+
+def test_products_whose_sizes_nobody_has_recorded_are_loaded(tmp_path: Path) -> None:
+    save_meshes(tmp_path)
+    save_depth(some_maps(), tmp_path)
+    for product in ("draft", "mesh", "depth"):
+        forget_sizes(tmp_path / product)
+    load_meshes(tmp_path)
+    assert isinstance(load_depth(tmp_path, DiskStore(tmp_path)), StoredDepthMaps)
+    (tmp_path / "draft/mesh.glb").unlink()
+    with pytest.raises(DamagedFile, match=r"mesh\.glb is missing"):
+        load_meshes(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"made": true, "reason": null, "sizes": 3}'])
+def test_a_damaged_verdict_is_told(tmp_path: Path, text: str) -> None:
+    save_draft(NoMesh("3 points, 50 needed"), tmp_path)
+    assert load_draft(tmp_path, DiskStore(tmp_path)) == NoMesh("3 points, 50 needed")
+    (tmp_path / "draft/verdict.json").write_text(text)
+    with pytest.raises(DamagedFile, match=r"verdict\.json"):
+        load_draft(tmp_path, DiskStore(tmp_path))
+
+
 def test_a_damaged_file_is_told_when_it_is_read(tmp_path: Path) -> None:
     save_depth(some_maps(), tmp_path)
     loaded = load_depth(tmp_path, DiskStore(tmp_path))
@@ -109,8 +197,9 @@ def test_a_damaged_file_is_told_when_it_is_read(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"one\.png\.geometric\.bin is \(3, 8\)"):
         loaded[0]
     (tmp_path / "depth/images/a two.jpg").write_bytes(b"JFIF")
-    with pytest.raises(PipelineError, match=r"a two\.jpg is no picture"):
+    with pytest.raises(PipelineError, match=r"a two\.jpg is no picture") as caught:
         loaded[1]
+    assert "`barfield retry RUN --from depth`" in caught.value.hint
 
 
 def give_fused_files(root: Path) -> Path:

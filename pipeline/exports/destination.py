@@ -14,6 +14,7 @@ from pipeline.export_request import ExportRequest, Format
 
 ABOUT = "export.json"  # in the folder: what it is, and the files that it has
 _FILE_FORMATS = ("ply", "glb")
+_AGAIN = "Nothing was changed: the same command exports from the beginning."
 
 
 def destination(run_directory: Path, request: ExportRequest) -> tuple[Path, bool]:
@@ -23,14 +24,14 @@ def destination(run_directory: Path, request: ExportRequest) -> tuple[Path, bool
     try:
         return _checked(path.resolve() if path.is_symlink() else path.absolute(), request.format)
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise storage_error(error, path, _AGAIN) from error
 
 
 @contextmanager
 def writing(path: Path, is_file: bool) -> Iterator[Path]:
     """A temporary file or folder that takes the place of `path` when the block ends well. Raises
     PipelineError naming it where the disk refuses."""
-    with (replacing_file if is_file else replacing_folder)(path) as temporary:
+    with (replacing_file if is_file else replacing_folder)(path, _AGAIN) as temporary:
         yield temporary
 
 

@@ -33,8 +33,9 @@ _FILES: Mapping[Format, Callable[[Export, Path], None]] = {
 @dataclass(frozen=True)
 class Made:
     """What was exported. out: the folder or file. model: which of the run's, as a folder of it.
-    files: relative to the folder. linked, copied, written: photographs, the last made anew; bytes:
-    of the last two. notes: what the user ought to know."""
+    files: relative to the folder. photographs, points: whose cameras, and which, the files hold;
+    holds: the same and more of each file of points or a mesh. linked, copied, written: photographs,
+    the last made anew; bytes: of the last two. notes: what the user ought to know."""
 
     run: str
     format: Format
@@ -43,6 +44,7 @@ class Made:
     files: tuple[str, ...]
     photographs: int
     points: int
+    holds: Mapping[str, Mapping[str, int]]
     linked: int
     copied: int
     written: int
@@ -73,8 +75,13 @@ def make_export(export: Export, model: str, request: ExportRequest) -> Made:
             }
             write_about(temporary, about)
     counts = export.counts
+    holds = {path.name if is_file else name: held for name, held in export.holds.items()}
+    photographs, points = len(export.model.images), len(export.model.points)
+    if holds:
+        photographs, points = (
+            sum(held.get(kind, 0) for held in holds.values()) for kind in ("cameras", "points")
+        )
     return Made(
-        str(export.run), request.format, model, str(path), tuple(files),
-        len(export.model.images), len(export.model.points),
+        str(export.run), request.format, model, str(path), tuple(files), photographs, points, holds,
         counts.linked, counts.copied, counts.written, counts.bytes, tuple(export.notes),
     )  # fmt: skip

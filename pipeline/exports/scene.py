@@ -26,7 +26,8 @@ class Export:
     model: cameras, poses and points. photos: of the run, by name. run: the run directory. meshes:
     which stages' meshes are those of the run as it is now. tell: how far it is. notes: what the
     user ought to know. new_names: of photographs that could not keep theirs. counts: of the
-    photographs.
+    photographs. holds: of files of points and meshes, by name, how many points, cameras, vertices
+    or triangles they have; nothing where the export is the whole model.
     """
 
     model: SparseModel
@@ -37,6 +38,7 @@ class Export:
     notes: list[str] = field(default_factory=list)
     new_names: dict[str, str] = field(default_factory=dict)
     counts: PlacedCounts = field(default_factory=PlacedCounts)
+    holds: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def renamed(self, rules: NameRules) -> tuple[SparseModel, Mapping[str, str]]:
         """The model with names that a program can read, images in their order; and the names in

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import PipelineError
+from pipeline.formats.files import malformed, read_bytes
 from pipeline.formats.ply import PointCloud
 from pipeline.formats.triangle_mesh import TriangleMesh, corners_of_both
 from pipeline.geometry.arrays import Float32s, Float64s, UInt8s
@@ -76,6 +77,22 @@ def write_glb(
         content["cameras"] = [_perspective(camera.camera) for camera in cameras]
         content["nodes"] += [_camera_node(n, camera) for n, camera in enumerate(cameras)]
     _write(path, content, parts.chunks)
+
+
+def read_glb_counts(path: Path) -> tuple[int, int]:
+    """How many vertices and triangles a mesh has that `write_glb` has written. Raises PipelineError
+    naming a file that is missing, cut off or no such mesh."""
+    data = read_bytes(path)
+    try:
+        magic, version, total, length, _ = np.frombuffer(data, "<u4", 5).tolist()
+        if (magic, version, total) != (_MAGIC, _VERSION, len(data)):
+            raise malformed(path, "it is no GLB file, or ends before its announced length")
+        content = json.loads(data[20 : 20 + length])
+        primitive, accessors = content["meshes"][0]["primitives"][0], content["accessors"]
+        vertices = int(accessors[primitive["attributes"]["POSITION"]]["count"])
+        return vertices, int(accessors[primitive["indices"]]["count"]) // 3
+    except (ValueError, LookupError, TypeError):
+        raise malformed(path, "it is no GLB file of a mesh") from None
 
 
 def linear_from_srgb(rgb: UInt8s) -> Float64s:

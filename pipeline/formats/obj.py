@@ -7,11 +7,13 @@ Blender read them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.formats.files import read_bytes
 from pipeline.formats.triangle_mesh import TriangleMesh
 
 _ROWS = 1 << 16
@@ -48,6 +50,13 @@ def write_obj(path: Path, mesh: TriangleMesh) -> None:
         if texture is not None:
             file.write(f"usemtl {_MATERIAL}\n")
         file.writelines(_faces(mesh))
+
+
+def read_obj_counts(path: Path) -> tuple[int, int]:
+    """How many vertices and faces an OBJ file has. Raises PipelineError naming a file that is
+    missing or cannot be read."""
+    kinds = Counter(line[:2] for line in read_bytes(path).splitlines())
+    return kinds[b"v "], kinds[b"f "]
 
 
 def _faces(mesh: TriangleMesh) -> Iterator[str]:

@@ -17,8 +17,7 @@ from pipeline import commands
 from pipeline.errors import PipelineError
 from pipeline.export_request import FORMATS
 from pipeline.formats.colmap_model import read_model
-from pipeline.formats.ply import PointCloud, read_ply, write_ply
-from pipeline.formats.ply_mesh import write_ply_mesh
+from pipeline.formats.ply import read_ply
 from pipeline.formats.posed import photo_names_in, photo_size
 from pipeline.formats.reference import read_posed_photos
 from pipeline.products import SparseModel
@@ -37,8 +36,6 @@ from tests.exports.runs import (
     write_run,
 )
 from tests.formats.glb_reading import read_glb
-from tests.formats.obj_reading import obj_mesh
-from tests.formats.test_glb import make_mesh
 
 WITH_PHOTOGRAPHS = ("colmap", "nerfstudio", "instant-ngp", "llff", "nvm", "opensfm")
 
@@ -221,7 +218,9 @@ def test_nothing_but_a_former_export_is_replaced(run: Path, tmp_path: Path) -> N
 
 
 def test_places_that_cannot_be(run: Path, tmp_path: Path) -> None:
-    assert refusal(run, "colmap", tmp_path / ("x" * 300)).title == "Cannot write"
+    error = refusal(run, "colmap", tmp_path / ("x" * 300))
+    assert error.title == "Cannot write" and "exports from the beginning" in error.hint
+    assert "continues" not in error.hint
     (tmp_path / "file").write_text("mine")
     assert refusal(run, "colmap", tmp_path / "file" / "below").title == "Not a folder"
     (tmp_path / "link").symlink_to(tmp_path / "behind")
@@ -237,42 +236,6 @@ def test_single_files(run: Path, tmp_path: Path) -> None:
     export(run, "glb", tmp_path / "new" / "scene.GLB")
     assert len(read_glb(tmp_path / "new" / "scene.GLB").attribute("POSITION")) == 30
     assert refusal(run, "obj", tmp_path / "mesh.obj").title == "A folder is needed"
-
-
-def test_meshes_take_the_place_of_points(run: Path, tmp_path: Path) -> None:
-    mesh = make_mesh()
-    (run / "draft").mkdir()
-    write_ply_mesh(run / "draft" / "mesh.ply", mesh)
-    (run / "draft" / "mesh.glb").write_bytes(b"draft")
-    assert refusal(run, "obj").title == "No mesh yet"  # what no stage has recorded does not count
-    record_stage(run, "draft")
-    (run / "draft" / "mesh.ply").rename(run / "draft" / "kept.ply")
-    (run / "draft" / "verdict.json").write_text('{"made": false, "reason": "3 points, 50 needed"}')
-    assert "the stage draft made none: 3 points, 50 needed" in refusal(run, "obj").message
-    (run / "draft" / "kept.ply").rename(run / "draft" / "mesh.ply")
-    made = export(run, "obj")
-    found = obj_mesh(Path(made["out"]) / "mesh.obj")
-    np.testing.assert_array_equal(found["f"][:, :, 0] - 1, mesh.faces)
-    np.testing.assert_array_equal(found["v"][:, :3].astype(np.float32), mesh.xyz)
-    assert mesh.rgb is not None
-    np.testing.assert_array_equal(np.round(found["v"][:, 3:] * 255), mesh.rgb)
-    assert (Path(export(run, "glb")["out"]) / "scene.glb").read_bytes() == b"draft"
-
-    (run / "mesh" / "textured").mkdir(parents=True)
-    write_ply(run / "mesh" / "fused.ply", PointCloud(np.zeros((7, 3), np.float32)))
-    write_ply_mesh(run / "mesh" / "mesh.ply", mesh)
-    (run / "mesh" / "mesh.glb").write_bytes(b"mesh")
-    for name in ("mesh.obj", "mesh.mtl", "texture.png"):
-        (run / "mesh" / "textured" / name).write_text(name)
-    record_stage(run, "mesh")
-    assert (Path(export(run, "glb")["out"]) / "scene.glb").read_bytes() == b"mesh"
-    made = export(run, "obj")
-    assert made["files"] == ("mesh.mtl", "mesh.obj", "texture.png", "export.json")
-    assert (Path(made["out"]) / "texture.png").read_text() == "texture.png"
-    made = export(run, "ply")
-    assert made["files"] == ("fused.ply", "mesh.ply", "points.ply", "export.json")
-    export(run, "ply", tmp_path / "dense.ply")
-    assert len(read_ply(tmp_path / "dense.ply").xyz) == 7
 
 
 def test_a_model_that_is_older_than_its_features_is_refused(run: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.formats.glb import GlbCamera, write_glb
+from pipeline.errors import PipelineError
+from pipeline.formats.glb import GlbCamera, read_glb_counts, write_glb
 from pipeline.formats.ply import PointCloud
 from pipeline.formats.triangle_mesh import Texture, TriangleMesh
 from pipeline.geometry.cameras import Camera
@@ -161,6 +162,24 @@ def test_what_gltf_cannot_hold_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="at least one point or triangle"):
         write_glb(tmp_path / "scene.glb", geometry)
+
+
+@pytest.mark.parametrize("textured", [False, True])
+def test_vertices_and_triangles_are_counted(tmp_path: Path, textured: bool) -> None:
+    mesh = make_mesh(faces=9)
+    if textured:
+        mesh = TriangleMesh(mesh.xyz, mesh.faces, texture=make_texture(9))
+    path = tmp_path / "scene.glb"
+    write_glb(path, mesh)
+    assert read_glb_counts(path) == (len(read_glb(path).attribute("POSITION")), 9)
+    whole = path.read_bytes()
+    for content in (b"", whole[:19], whole[:-1], b"OBJ" + whole[3:]):
+        path.write_bytes(content)
+        with pytest.raises(PipelineError, match=r"scene\.glb: it is no GLB file"):
+            read_glb_counts(path)
+    write_glb(path, PointCloud(mesh.xyz))
+    with pytest.raises(PipelineError, match="no GLB file of a mesh"):
+        read_glb_counts(path)
 
 
 def test_a_mesh_that_does_not_hang_together_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.formats.obj import write_obj
+from pipeline.formats.obj import read_obj_counts, write_obj
 from pipeline.formats.triangle_mesh import TriangleMesh
 from tests.formats.obj_reading import obj_mesh
 from tests.formats.test_glb import make_mesh, make_texture
@@ -41,6 +41,7 @@ def test_round_trip(
         path = Path(name) / "mesh.obj"
         write_obj(path, mesh)
         found = obj_mesh(path)
+        assert read_obj_counts(path) == (vertices, faces)
         files = sorted(file.name for file in Path(name).iterdir())
         if texture is not None:
             assert files == ["mesh.mtl", "mesh.obj", "texture.png"]

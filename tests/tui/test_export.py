@@ -20,6 +20,7 @@ from pipeline.settings import load_settings
 from pipeline.version import VERSION
 from pipeline.workspace import Workspace
 from tui.cli import build_app
+from tui.commands.export import in_words
 from tui.failures import WrongUsage
 
 DESK = Path(__file__).resolve().parents[2] / "sample_scenes" / "desk" / "images"
@@ -38,6 +39,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[ExportRequest]:
         return {
             "out": str(run / "export" / "x"), "model": "sparse/0", "photographs": 3, "points": 9,
             "linked": 1, "copied": 0, "written": 2, "bytes": 2_500_000, "notes": ["So it is."],
+            "holds": {},
         }  # fmt: skip
 
     monkeypatch.setattr(commands, "export", export)
@@ -62,6 +64,17 @@ def test_options_reach_the_request(empty_run: Path, requests: list[ExportRequest
     assert done.stderr == ""  # what takes no time is not counted
     done = CliRunner().invoke(build_app(), ["export", str(empty_run), "--format", "ply", "--json"])
     assert json.loads(done.stdout)["points"] == 9 and requests[1] == ExportRequest("ply")
+
+
+def test_what_files_of_points_and_meshes_hold_is_told_in_place_of_the_model() -> None:
+    made: dict[str, Any] = {"out": "/there/X", "bytes": 0, "notes": ["This is the mesh."]}
+    made |= dict.fromkeys(("linked", "copied", "written"), 0)
+    mesh = {"vertices": 12, "triangles": 20}
+    made["holds"] = {"scene.glb": mesh}
+    assert in_words(made) == ["/there/X: 12 vertices and 20 triangles", "This is the mesh."]
+    made["holds"] = {"points.ply": {"points": 30}, "mesh.ply": mesh}
+    (told, _) = in_words(made)
+    assert told.endswith("X: points.ply with 30 points, mesh.ply with 12 vertices and 20 triangles")
 
 
 def test_unknown_formats_name_the_nearest(empty_run: Path, requests: list[ExportRequest]) -> None:
@@ -98,7 +111,8 @@ def test_a_real_run_in_every_format(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             continue
         assert done.exit_code == 0, done.output
         made = json.loads(done.stdout)
-        assert made["photographs"] == 6 and made["points"] == report["points"]
+        assert made["photographs"] == (0 if format == "ply" else 6)
+        assert made["points"] == report["points"]
         for path in (Path(made["out"]) / "images").glob("*"):
             with Image.open(path) as image, Image.open(photos / path.name) as original:
                 assert image.size == original.size

@@ -78,5 +78,18 @@ def in_words(made: dict[str, Any]) -> list[str]:
     parts = [f"{made[key]} {words}" for key, words in how.items() if made[key]]
     size = f" ({made['bytes'] / 1e6:.1f} MB)" if made["bytes"] else ""
     photographs = f"; photographs: {', '.join(parts)}{size}" if parts else ""
-    of = f"{made['model']} with {made['photographs']} cameras and {made['points']} points"
+    of = _held(made["holds"]) or (
+        f"{made['model']} with {made['photographs']} cameras and {made['points']} points"
+    )
     return [f"{near(Path(made['out']))}: {of}{photographs}", *made["notes"]]
+
+
+def _held(holds: dict[str, dict[str, int]]) -> str:
+    """What files of points and meshes hold; each with its name where there are several."""
+    words = {
+        file: " and ".join(f"{count} {kind}" for kind, count in held.items())
+        for file, held in holds.items()
+    }
+    if len(words) == 1:
+        return next(iter(words.values()))
+    return ", ".join(f"{file} with {held}" for file, held in words.items())
