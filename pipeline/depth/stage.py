@@ -32,6 +32,7 @@ from pipeline.products import PhotoIndex, Reconstruction, SparseModel
 from pipeline.stage import Control, FanOut, Inputs, Products, RemoteExecutor, run_items
 
 _SECONDS_BETWEEN_PREVIEWS = 3.0
+_UNIT = "steps"  # two for each photograph
 _BYTES, _BYTES_PER_PX = 200e6, 700.0  # that the comparison of a photograph takes, as measured
 
 
@@ -126,9 +127,11 @@ class _Work:
                 FileRef(planned.photo.path),
                 None if mask is None else FileRef(mask),
             )
+        done = len(refs) - len(tasks)
         for _ in self._each(undistort_photo, tasks, refs):
+            done += 1
             if self._control.due():
-                yield Progress(0, self._total, "maps", "undistorting photographs")
+                yield self._progress(0, "undistorting photographs", done)
 
     def compare_photographs(self) -> Iterator[Record]:
         """Make the items `photometric`."""
@@ -152,11 +155,11 @@ class _Work:
             for i in missing
         }
         done = len(refs) - len(tasks)
-        yield Progress(done, self._total, "maps", "comparing photographs")
+        yield self._progress(done, "comparing photographs", done)
         for i in self._each(find_depth, tasks, refs):
             done += 1
             if self._control.due():
-                yield Progress(done, self._total, "maps", "comparing photographs")
+                yield self._progress(done, "comparing photographs", done)
             yield from self._preview(i, refs[i])
 
     def compare_depths(self) -> Iterator[Record]:
@@ -175,14 +178,14 @@ class _Work:
             )
             for i in missing
         }
-        done = self._total - len(tasks)
-        yield Progress(done, self._total, "maps", "comparing depths")
+        before, done = len(refs), len(refs) - len(tasks)  # what the round before has done
+        yield self._progress(before + done, "comparing depths", done)
         for i in self._each(compare_depth, tasks, refs):
             done += 1
             if self._control.due():
-                yield Progress(done, self._total, "maps", "comparing depths")
+                yield self._progress(before + done, "comparing depths", done)
             yield from self._preview(i, refs[i])
-        yield Progress(self._total, self._total, "maps")
+        yield Progress(self._total, self._total, _UNIT)
         shares: dict[str, JsonValue] = {}
         total = 0.0
         for i, ref in refs.items():
@@ -204,6 +207,11 @@ class _Work:
                 "shares": shares,
             }
         )
+
+    def _progress(self, steps: int, doing: str, photographs: int) -> Progress:
+        """steps: of both comparisons. photographs: that the round at hand is done with."""
+        words = f"{doing}: {photographs} of {len(self._plan.maps)}"
+        return Progress(steps, self._total, _UNIT, words)
 
     def _most_at_once(self) -> int | None:
         """How many photographs this machine may work on at a time; None for any number."""

@@ -14,14 +14,14 @@ from pipeline.errors import PipelineError
 from pipeline.events import Metric, Preview, Progress, Record, Warned
 from pipeline.geometry.poses import Pose
 from pipeline.live_scenes import LiveScene, SceneBook
-from pipeline.radiance.evaluation import Evaluation, Reference, Trained, evaluate, poses_of
+from pipeline.radiance.evaluation import Evaluation, Reference, Trained, evaluate_views, poses_of
 from pipeline.radiance.novel_views import NovelViews
 from pipeline.radiance.pictures import jpeg
 from pipeline.radiance.previews import PreviewTimes, render_small
 from pipeline.radiance.problem import Problem
 from pipeline.radiance.snapshots import CameraSnapshots
 from pipeline.radiance.training import Figures, Trainer
-from pipeline.radiance.view_fitting import FittedView, Fitting
+from pipeline.radiance.view_fitting import Fitting
 from pipeline.radiance.view_service import ViewService
 from pipeline.radiance_config import RadianceConfig
 from pipeline.stage import Control
@@ -85,8 +85,10 @@ class Course:
         model = self.trainer.model
         return Trained(model, model.alpha, poses_of(model.cameras), self._device)
 
-    def evaluate(self, held_out_poses: Sequence[Pose] | None = None) -> Evaluation:
-        """How near the held-out photographs come.
+    def evaluate(
+        self, held_out_poses: Sequence[Pose] | None = None
+    ) -> Generator[Record, None, Evaluation]:
+        """How near the held-out photographs come; tells of each that is judged.
 
         held_out_poses: where they are looked for, camera from the field's frame as training left
         it; None: where they were among the training photographs at the start.
@@ -108,11 +110,17 @@ class Course:
             seed=settings.seed,
         )
 
-        def shown(view: FittedView) -> None:
+        done, doing = 0, "judging held-out photographs"
+        judged = evaluate_views(trained, reference, fitting)
+        while True:
+            yield Progress(done, len(problem.held_out), "photographs", doing)
             self.serve()
-
-        self.serve()
-        return evaluate(trained, reference, fitting, shown)
+            try:
+                next(judged)
+            except StopIteration as ended:
+                evaluation: Evaluation = ended.value
+                return evaluation
+            done += 1
 
     @property
     def psnr(self) -> float:

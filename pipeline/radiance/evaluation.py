@@ -6,7 +6,7 @@ Source: Lin et al., "BARF", ICCV 2021, section 4.2.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,12 +117,29 @@ def evaluate(
     fitting: Fitting,
     shown: Callable[[FittedView], object] | None = None,
 ) -> Evaluation:
-    """Pose errors of the training cameras, and PSNR and SSIM of the held-out views.
+    """As `evaluate_views`, all at once. shown: called with each rendered view, to keep its
+    pictures."""
+    views = evaluate_views(trained, reference, fitting)
+    while True:
+        try:
+            fitted = next(views)
+        except StopIteration as ended:
+            evaluation: Evaluation = ended.value
+            return evaluation
+        if shown is not None:
+            shown(fitted)
+
+
+def evaluate_views(
+    trained: Trained, reference: Reference, fitting: Fitting
+) -> Generator[FittedView, None, Evaluation]:
+    """Pose errors of the training cameras, and PSNR and SSIM of the held-out views, each of which
+    is given as soon as it is rendered.
 
     Held-out poses are brought into the field's frame by the similarity that aligns the training
-    cameras' centres, then fitted (`fit_views`). shown: called with each rendered view, to keep its
-    pictures. Where the centres determine no similarity there are no pose errors, and held-out views
-    are judged only if the reference's frame is the field's own; the reason says so.
+    cameras' centres, then fitted (`fit_views`). Where the centres determine no similarity there are
+    no pose errors, and held-out views are judged only if the reference's frame is the field's own;
+    the reason says so.
     """
     errors = pose_errors(trained.poses, reference.poses) if reference.true else None
     if not reference.held_out:
@@ -142,8 +159,7 @@ def evaluate(
         trained.renderer, trained.alpha, reference.held_out, starts, fitting, trained.device
     ):
         views.append(quality_of(fitted))
-        if shown is not None:
-            shown(fitted)
+        yield fitted
     return Evaluation(errors, tuple(views), reason)
 
 

@@ -53,8 +53,7 @@ def mapped_products(
     assert scene.model is not None, "a mapped scene has a model"
     course = Course(scene.problem, config, control, device, _snapshots(photos, scene))
     yield from course.train()
-    yield _judging(scene)
-    evaluation = course.evaluate()
+    evaluation = yield from course.evaluate()
     world_from_field = _world_from_field(scene, course)
     learned = _learned(scene, scene.model, course, world_from_field)
     verdict = _verdict(scene, scene.model, learned)
@@ -90,13 +89,12 @@ def unposed_products(
         return (yield from _untrained(scene))
     course = Course(scene.problem, config, control, device, _snapshots(photos, scene))
     yield from course.train()
-    yield _judging(scene)
     poses = course.trained().poses
     nearest = [
         min(range(len(scene.images)), key=lambda n: abs(scene.images[n] - i))
         for i in scene.held_out_images
     ]
-    evaluation = course.evaluate([poses[n] for n in nearest])
+    evaluation = yield from course.evaluate([poses[n] for n in nearest])
     words = f"{len(poses)} poses were found by the radiance field alone"
     yield Report(
         {**course.report(evaluation), "refined": True, "verdict": words, "registered": len(poses)}
@@ -124,11 +122,6 @@ def _untrained(scene: NoScene) -> Generator[Record, None, Products]:
     yield Report({"trained": False, "refined": False, "verdict": words})
     refined = RefinedCameras(None, words)
     return {"radiance": NoField(words), "refined": refined, "field_depth": NoDepth(words)}
-
-
-def _judging(scene: Scene) -> Record:
-    count = len(scene.problem.held_out)
-    return Progress(0, None, "photographs", f"judging {count} held-out photographs")
 
 
 def _world_from_field(scene: Scene, course: Course) -> Similarity:

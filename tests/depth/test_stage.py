@@ -22,7 +22,7 @@ from pipeline.depth.sources import source_images
 from pipeline.depth.stage import EstimateDepth
 from pipeline.depth_config import DepthConfig
 from pipeline.errors import PipelineError
-from pipeline.events import Record, Report, Warned
+from pipeline.events import Progress, Record, Report, Warned
 from pipeline.item_refs import FileRef
 from pipeline.item_store import DiskStore
 from pipeline.products import ItemStore, MemoryStore, Points, Reconstruction
@@ -84,6 +84,10 @@ def test_every_photograph_gets_its_depth(inputs: dict[str, Any], store: Counting
         assert np.allclose(np.linalg.norm(found.normals[known], axis=1), 1.0, atol=1e-5)
     report = records[-1]
     assert isinstance(report, Report) and report.data["photographs"] == VIEWS
+    told = [record for record in records if isinstance(record, Progress)]
+    assert {(p.total, p.unit) for p in told} == {(2 * VIEWS, "steps")}
+    assert f"comparing depths: 0 of {VIEWS}" in [p.doing for p in told]
+    assert told[-1].done == 2 * VIEWS
     assert not any(isinstance(record, Warned) for record in records)
 
 

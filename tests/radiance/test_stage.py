@@ -123,6 +123,8 @@ def test_it_tells_how_it_goes_and_what_came_out(whole: tuple[Run, Any]) -> None:
     units = [progress.unit for progress in run.of(Progress)]
     assert set(units) == {"photographs", "steps", "depth maps"} and units[-1] == "depth maps"
     assert any((p.done, p.total, p.unit) == (12, 12, "steps") for p in run.of(Progress))
+    judged = [(p.done, p.total) for p in run.of(Progress) if p.doing.startswith("judging")]
+    assert judged == [(0, 2), (1, 2), (2, 2)]
     report = run.report
     assert report["trained"] and report["steps"] == 12 and report["views"] == 6
     assert len(report["held_out_views"]) == report["held_out"] == 2
@@ -188,7 +190,7 @@ def test_stopped_at_its_end_it_still_knows_its_figures(
     run = Run(tmp_path / "run", index, make_reconstruction(MODEL))
 
     def judging(record: Record) -> bool:
-        return isinstance(record, Progress) and record.unit == "photographs" and not record.total
+        return isinstance(record, Progress) and record.doing.startswith("judging")
 
     with pytest.raises(Stopped):
         run.train(config, stop_when=judging)
