@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from pipeline.events import Metric, Progress, Report, StageChanged
+from pipeline.events import Metric, Preview, Progress, Report, StageChanged
 from pipeline.sketches import (
     Bars,
     FeaturesSketch,
@@ -109,4 +109,45 @@ def growing(root: Path, registered: int = 12) -> RecordedRun:
             Metric("reprojection_error_px", 0.4 + 0.1 * math.sin(step), step, "px"),
         )
     run.add(sketches={"mapping": ring(registered)})
+    return run
+
+
+def in_depth(root: Path) -> RecordedRun:
+    """A run that compares the photographs of its stage `depth`, with a picture of few colours."""
+    run = RecordedRun(root)
+    begin(run, (*STAGES[:6], "depth", *STAGES[6:]))
+    finish(run, *STAGES[:6])
+    run.tell("depth", StageChanged("depth", "started"))
+    compare_photographs(run)
+    return run
+
+
+def compare_photographs(run: RecordedRun) -> None:
+    """A third of the photographs, and a picture of a depth map."""
+    for done in range(1, 9):
+        words = f"comparing photographs: {done} of {PHOTOGRAPHS}"
+        run.tell("depth", Progress(done, 2 * PHOTOGRAPHS, "steps", words))
+    file = "depth/previews/000007.jpg"
+    run.tell("depth", Preview(file, "007.jpg"))
+    run.add(pictures=(Picture("depth", file, gradient(3, 2), "007.jpg"),))
+
+
+def with_depth(root: Path) -> RecordedRun:
+    """A run whose stage `depth` is done; the photograph with the least has markup in its name."""
+    run = in_depth(root)
+    shares = {f"{i:03}.jpg": round(0.95 - 0.03 * i, 4) for i in range(PHOTOGRAPHS - 1)}
+    run.tell(
+        "depth",
+        Report(
+            {
+                "photographs": PHOTOGRAPHS,
+                "without": [],
+                "size_px": [300, 200],
+                "device": "cpu",
+                "share_with_depth": 0.8693,
+                "shares": {**shares, "[red]weak[/red].jpg": 0.0712},
+            }
+        ),
+        StageChanged("depth", "done", 20.0),
+    )
     return run

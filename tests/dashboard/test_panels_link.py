@@ -86,6 +86,34 @@ def test_sketches_and_thumbnails_of_a_run_that_goes_on(root: Path) -> None:
         runtime.withdraw(file)
 
 
+def test_pictures_have_the_words_that_came_with_them(root: Path) -> None:
+    with FakeEngine(runtime.socket_path(root), root) as engine:
+        file = publish(engine)
+        engine.tell_stage("depth", "waiting")
+        engine.tell_stage("radiance", "waiting")
+        engine.tell_stage("depth", "started")
+        engine.tell_run("running")
+        link, model = Link(root, pace=PACE), Model()
+        link.start()
+        preview = "depth/previews/000003.jpg"
+        (root / preview).parent.mkdir(parents=True)
+        for data in (gradient(), gradient(3, 2)):  # the second time under the name of the first
+            (root / preview).write_bytes(data)
+            engine.tell("depth", Preview(preview, "d.jpg"))
+            fold_until(link, model, lambda: "depth" in model.pictures)
+            picture = model.pictures["depth"]
+            assert picture.caption == "d.jpg" and picture.data == data
+            engine.tell_stage("depth", "stale")
+            engine.tell_stage("depth", "started")
+            fold_until(link, model, lambda: "depth" not in model.pictures)
+            time.sleep(3 * PACE.between)
+        engine.tell("radiance", Preview("radiance/previews/9.jpg", "a.jpg", 9, 21.52))
+        fold_until(link, model, lambda: "radiance" in model.pictures)
+        assert model.pictures["radiance"].caption == "a.jpg, step 9, 21.5 dB"
+        link.close()
+        runtime.withdraw(file)
+
+
 def test_what_an_earlier_engine_left_is_found(root: Path) -> None:
     write_sketch(root, "mapping", 9, encode_sketch(ring(9)))
     write_sketch(root, "mapping", 7, encode_sketch(ring(7)))  # a later attempt

@@ -19,7 +19,7 @@ from tests.dashboard.configured import as_far_as_mapping
 from tests.dashboard.photograph_run import mapped_run
 from tests.dashboard.pilot import press, settle, text_of, until
 from tests.dashboard.recorded import RecordedRun, app_of, gradient, in_radiance
-from tests.dashboard.sketched import growing, in_features
+from tests.dashboard.sketched import growing, in_depth, in_features, with_depth
 from tests.dashboard.test_report_screen import a_report, write_report
 from tui.dashboard.found import Found
 from tui.dashboard.look import Look
@@ -102,6 +102,8 @@ Shown = tuple[Callable[[Path], RecordedRun], tuple[str, ...], Look | None]
 SCREENS: dict[str, Shown] = {
     "mapping": (growing, (), None),
     "radiance": (in_radiance, (), WORDS),
+    "depth": (in_depth, (), None),
+    "depth-done": (with_depth, (), None),
     "failed": (failed, (), None),
     "parameters": (as_far_as_mapping, ("p",), None),
     "draft": (as_far_as_mapping, ("p", "down", "enter", "3", "enter"), None),
@@ -118,6 +120,8 @@ SMALL_ALONE: dict[str, Shown] = {
     "stop": (growing, ("s",), None),
     "picture": (seen, (), None),
     "ascii-radiance": (in_radiance, (), ASCII),
+    "ascii-depth": (in_depth, (), ASCII),
+    "words-depth-done": (with_depth, (), WORDS),
 }
 SIZES = [(name, size) for name in SCREENS for size in (SMALL, LARGE)]
 SIZES += [(name, SMALL) for name in SMALL_ALONE]

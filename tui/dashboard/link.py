@@ -131,6 +131,7 @@ class Link:
         self._seq = 0
         self._left: tuple[int, str] | None = None
         self._shown: dict[str, tuple[str, float]] = {}  # newest picture of a stage, and when
+        self._captions: dict[str, tuple[str, str]] = {}  # that a stage told of last, and its words
         self._mapped = ""
         self._sketched: dict[str, tuple[str, str]] = {}  # state of a stage, and its newest sketch
         self._weakest = ""  # the photograph with the fewest keypoints
@@ -286,21 +287,19 @@ class Link:
         for stage in view.stages:
             if stage.name in SKETCHES:
                 self._look_for_sketch(stage)
-        captions = {
-            event.record.file: f"{event.record.view}, step {event.record.step}, "
-            f"{event.record.psnr:.1f} dB"
-            for event in events
-            if isinstance(event.record, Preview) and event.record.psnr is not None
-        }
+        for event in events:
+            if isinstance(event.record, Preview):
+                self._captions[event.stage] = event.record.file, _caption(event.record)
         for stage in view.stages if self._pictures else ():
-            shown, since = self._shown.get(stage.name, ("", -self._pace.picture))
-            if time.monotonic() < since + self._pace.picture:
-                continue
             file, caption = self._picture_of(stage)
-            if file in ("", shown):
+            if not file:
+                self._shown.pop(stage.name, None)  # a stage that runs anew may use a name again
+                continue
+            shown, since = self._shown.get(stage.name, ("", -self._pace.picture))
+            if file == shown or time.monotonic() < since + self._pace.picture:
                 continue
             self._shown[stage.name] = file, time.monotonic()
-            picture = picture_of(self.root, stage.name, file, captions.get(file, caption))
+            picture = picture_of(self.root, stage.name, file, caption)
             with self._lock:
                 self._news.pictures[stage.name] = picture
                 self._news.changed = True
@@ -336,11 +335,18 @@ class Link:
         """The picture that a stage shows at present, and its caption: of features, the photograph
         at hand, or when all are done the weakest one."""
         if stage.name != "features":
-            return ("" if stage.preview.endswith(SUFFIX) else stage.preview), ""
+            file, caption = self._captions.get(stage.name, ("", ""))
+            shown = "" if stage.preview.endswith(SUFFIX) else stage.preview
+            return shown, caption if file == shown else ""
         name = stage.doing if stage.state == "started" else self._weakest
         if name and not self._thumbnails:
             self._thumbnails = thumbnail_files(self.root)
         return self._thumbnails.get(name, ""), name
+
+
+def _caption(told: Preview) -> str:
+    """What a picture shows, and how near it comes where that is known."""
+    return told.view if told.psnr is None else f"{told.view}, step {told.step}, {told.psnr:.1f} dB"
 
 
 def _history(client: Client, view: RunView) -> list[MetricAnswer]:

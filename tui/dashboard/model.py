@@ -284,6 +284,8 @@ class Model:
             self.reports[event.stage] = dict(record.data)
         elif isinstance(record, ParameterChanged):
             self._change(event, record)
+        elif isinstance(record, StageChanged) and record.state == "started":
+            self.pictures.pop(record.stage, None)  # of the time before
         line = line_of(event.stage, record)
         if line is not None:
             self.lines.append(LogLine(event.time, event.stage, *line))

@@ -86,7 +86,8 @@ def stage_text(model: Model, stage: StageView, look: Look, width: int, is_last: 
         told = stage if runs else stage.model_copy(update={"rate": None, "left_s": None})
         _append_progress(text, told, look, width - len(warnings) - len(last))
     elif stage.seconds or stage.unit:
-        if stage.total is not None:
+        # What a skipped stage counted before it was skipped tells nothing of its photographs.
+        if stage.total is not None and stage.state != "skipped":
             text.append(f"{amount_in_words(stage)}  ")
         seconds = f"{stage.seconds:.1f} s" if stage.seconds < 60 else ""
         text.append(seconds or duration_in_words(stage.seconds), style="dim")

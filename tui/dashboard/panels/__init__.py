@@ -18,6 +18,7 @@ PANELS: dict[str, str] = {
     "matching": f"{_HERE}.pairs:MatchingPanel",
     "verification": f"{_HERE}.pairs:VerificationPanel",
     "mapping": f"{_HERE}.mapping:MappingPanel",
+    "depth": f"{_HERE}.depth:DepthPanel",
     "radiance": f"{_HERE}.radiance:RadiancePanel",
 }
 OTHERS = f"{_HERE}.general:GeneralPanel"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import events
@@ -14,9 +14,9 @@ from textual.containers import Horizontal
 
 from pipeline.engine.messages import StageView
 from tui.dashboard.look import Look, safe
-from tui.dashboard.model import Model, Series
+from tui.dashboard.model import Model, Picture, Series
 from tui.dashboard.plots import PlotStyle, line_plot, number
-from tui.dashboard.widgets import Quiet
+from tui.dashboard.widgets import Quiet, picture_text
 
 LEAST_PLOT_ROWS, MOST_PLOT_ROWS = 4, 16
 Drawer = Callable[[PlotStyle], Text]  # a plot for the room that a style gives
@@ -92,6 +92,27 @@ class Panel(Horizontal):
         size = self._columns[number].content_size
         return size.width, size.height
 
+    def picture_of(self, model: Model, stage: StageView) -> Picture | None:
+        """The newest picture of a stage; None where there is none yet, or the look has none."""
+        return model.pictures.get(stage.name) if self.look.pictures else None
+
+    def show_picture(self, number: int, picture: Picture | None) -> None:
+        """Show a picture in the last column; without one, the other columns have its room."""
+        self.only(*range(number if picture is None else number + 1))
+        if picture is not None:
+            self.column(number).show(picture_text(picture, *self.room(number)))
+
+    def append_names(self, text: Text, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        """Names with a value each, below what the first column shows already, as many as there is
+        room for. rows: value and name."""
+        width, height = self.room(0)
+        most = height - text.plain.count("\n") - 1
+        if most > 0 and rows:
+            text.append(f"{title}\n", style="bold")
+            for value, name in rows[:most]:
+                text.append(f"{value:>7}  ")
+                text.append(f"{safe(name, max(8, width - 9))}\n", style="dim")
+
     def plots(
         self,
         number: int,
@@ -149,6 +170,11 @@ def figures(rows: Iterable[tuple[str, str]], width: int = 14) -> Text:
             text.append(f"{name:<{width}}", style="dim")
             text.append(f"{safe(value)}\n")
     return text
+
+
+def report_of(model: Model, stage: StageView) -> dict[str, Any]:
+    """What a stage reported when it ended; nothing before, nor while it runs again."""
+    return model.reports.get(stage.name, {}) if stage.state in ("done", "skipped") else {}
 
 
 def value_of(model: Model, stage: str, name: str, digits: int = 4) -> str:

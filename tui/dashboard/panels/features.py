@@ -9,12 +9,10 @@ from rich.text import Text
 
 from pipeline.engine.messages import StageView
 from pipeline.sketches import MOST_NAMES, FeaturesSketch, keypoints_sketch
-from tui.dashboard.look import safe
 from tui.dashboard.model import Model
-from tui.dashboard.panels.base import Panel, figures
+from tui.dashboard.panels.base import Panel, figures, report_of
 from tui.dashboard.panels.general import heading
 from tui.dashboard.plots import PlotStyle, bars, number
-from tui.dashboard.widgets import picture_text
 
 _NARROW_CELLS = 26
 
@@ -28,17 +26,14 @@ class FeaturesPanel(Panel):
         """Draw all columns."""
         sketch = model.sketches.get(stage.name)
         known = sketch if isinstance(sketch, FeaturesSketch) else None
-        if known is None and stage.state in ("done", "skipped"):
-            known = _of_report(model.reports.get(stage.name, {}))
-        picture = model.pictures.get(stage.name) if self.look.pictures else None
+        if known is None:
+            known = _of_report(report_of(model, stage))
         self.column(0).show(self._figures(model, stage, known))
         if known is None:
             self.only(0)
             return
-        self.only(*((0, 1) if picture is None else (0, 1, 2)))
+        self.show_picture(2, self.picture_of(model, stage))
         self.column(1).show(self._plots(known))
-        if picture is not None:
-            self.column(2).show(picture_text(picture, *self.room(2)))
 
     def _figures(self, model: Model, stage: StageView, known: FeaturesSketch | None) -> Text:
         text = heading(model, stage)
@@ -55,13 +50,7 @@ class FeaturesPanel(Panel):
                 9,
             )
         )
-        width, height = self.room(0)
-        rows = height - text.plain.count("\n") - 1
-        if rows > 0 and known.weakest:
-            text.append("weakest\n", style="bold")
-            for name, count in known.weakest[:rows]:
-                text.append(f"{count:>7}  ")
-                text.append(f"{safe(name, max(8, width - 9))}\n", style="dim")
+        self.append_names(text, "weakest", [(str(count), name) for name, count in known.weakest])
         return text
 
     def _plots(self, known: FeaturesSketch) -> Text:

@@ -9,19 +9,19 @@ from rich.text import Text
 from pipeline.engine.messages import StageView
 from tui.dashboard.look import safe
 from tui.dashboard.model import Model
-from tui.dashboard.panels.base import Panel, figures
+from tui.dashboard.panels.base import Panel, figures, report_of
 from tui.dashboard.plots import number
 
 
 class GeneralPanel(Panel):
-    """The numbers of the report, and the metrics as plots."""
+    """The numbers of the report once there is one, and the metrics as plots."""
 
     COLUMNS: ClassVar[tuple[str, ...]] = ("1fr", "1fr")
 
     def draw(self, model: Model, stage: StageView) -> None:
         """Figures to the left, plots to the right."""
         text = heading(model, stage)
-        text.append_text(figures(report_rows(model.reports.get(stage.name, {})), 22))
+        text.append_text(figures(report_rows(report_of(model, stage)), 22))
         self.column(0).show(text)
         metrics = [(s.name, s) for (name, _), s in model.series.items() if name == stage.name]
         marks = [mark.step for mark in model.marks_of(stage.name)]

@@ -12,7 +12,7 @@ from pipeline.engine.messages import StageView
 from pipeline.sketches import MappingSketch
 from tui.dashboard.look import safe
 from tui.dashboard.model import Model
-from tui.dashboard.panels.base import Drawer, Panel, figures, value_of
+from tui.dashboard.panels.base import Drawer, Panel, figures, report_of, value_of
 from tui.dashboard.panels.general import heading
 from tui.dashboard.plots import PlotStyle, Point, bars, from_above, number, sparkline
 
@@ -44,8 +44,7 @@ class MappingPanel(Panel):
     def _figures(self, model: Model, stage: StageView, known: MappingSketch | None) -> Text:
         text = heading(model, stage)
         ended = stage.state in ("done", "skipped")
-        report = model.reports.get(_STAGE, {}) if ended else {}
-        models = report.get("models") or [{}]
+        models = report_of(model, stage).get("models") or [{}]
         first = models[0] if isinstance(models[0], dict) else {}
         registered = [verdict for verdict in model.verdicts if verdict.registered]
         counts = f"{len(registered)} of {len(model.verdicts)}" if ended and model.verdicts else ""

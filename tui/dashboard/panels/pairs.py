@@ -12,7 +12,7 @@ from pipeline.engine.messages import StageView
 from pipeline.sketches import MatchingSketch, Matrix, VerificationSketch
 from tui.dashboard.look import safe
 from tui.dashboard.model import Model
-from tui.dashboard.panels.base import Panel, figures
+from tui.dashboard.panels.base import Panel, figures, report_of
 from tui.dashboard.panels.general import heading, report_rows
 from tui.dashboard.plots import PlotStyle, bars, heat_map, number
 
@@ -85,8 +85,9 @@ class VerificationPanel(Panel):
 
 
 def show_report(panel: Panel, model: Model, stage: StageView, text: Text) -> None:
-    """What is known of the pairs without a sketch: their report, and what is missing."""
-    text.append_text(figures(report_rows(model.reports.get(stage.name, {})), 20))
+    """What is known of the pairs without a sketch: the report of a stage that has ended, and what
+    is missing."""
+    text.append_text(figures(report_rows(report_of(model, stage)), 20))
     running = stage.state in ("waiting", "stale", "started")
     words = "The matrix of the pairs appears here." if running else "This run has kept no matrix."
     text.append(words, style="dim")

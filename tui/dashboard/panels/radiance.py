@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pipeline.engine.messages import StageView
 from tui.dashboard.model import Model, Series
-from tui.dashboard.panels.base import Panel, figures, value_of
+from tui.dashboard.panels.base import Panel, figures, report_of, value_of
 from tui.dashboard.panels.general import heading
 from tui.dashboard.plots import number
 from tui.dashboard.widgets import picture_text
@@ -41,8 +41,7 @@ class RadiancePanel(Panel):
 
     def _figures(self, model: Model, stage: StageView) -> Text:
         text = heading(model, stage)
-        report = model.reports.get(_STAGE, {}) if stage.state in ("done", "skipped") else {}
-        held_out = report.get("held_out_psnr")
+        held_out = report_of(model, stage).get("held_out_psnr")
         alpha = model.metric(_STAGE, "alpha")
         bands = model.metric(_STAGE, "bands")
         weights = (
