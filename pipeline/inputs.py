@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.formats.posed import camera_at_size, photo_size
 from pipeline.formats.reference import read_intrinsics, read_posed_photos
 from pipeline.geometry.cameras import Camera
+from pipeline.hashing import file_digest, is_digest
 from pipeline.manifest import Hashes
 from pipeline.photos.masks import mask_folder
 from pipeline.photos.source import PhotoSource, list_photos
@@ -25,7 +25,6 @@ from pipeline.run_directory import MANIFEST, RunDirectory
 
 Told = Callable[[int, int], None]
 SECONDS_BETWEEN_SAVES = 5.0  # of the hashes: reading thousands of photographs takes minutes
-_UNREADABLE = "unreadable: "
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +61,7 @@ def find_files(paths: GivenPaths, config: RunConfig, run_directory: Path) -> Fou
 
     Raises PipelineError naming what is missing or cannot be opened.
     """
-    source = (
-        PhotoSource.of_files(paths.files) if paths.files else PhotoSource(paths.photos.resolve())
-    )
+    source = PhotoSource.of_files(paths.files) if paths.files else PhotoSource(paths.scene)
     scene = source.root
     others: dict[str, Mapping[str, Path]] = {"source": {}}
     if source.is_video:
@@ -175,7 +172,7 @@ class _Hashes:
         saved = time.monotonic()
         try:
             for done, (path, digest) in enumerate(
-                zip(new, executor.map(_digest, new), strict=True)
+                zip(new, executor.map(file_digest, new), strict=True)
             ):
                 self._known[path] = [*states[path], digest]
                 if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
@@ -186,13 +183,12 @@ class _Hashes:
             self._remember(before)
 
     def _remember(self, before: Mapping[str, list[Any]]) -> None:
-        readable = {path: entry for path, entry in self._known.items() if _is_hash(entry[-1])}
+        readable = {path: entry for path, entry in self._known.items() if is_digest(entry[-1])}
         if readable != before:
             self._directory.write_hash_cache(readable)
 
     def of(self, files: Mapping[str, Path]) -> dict[str, str]:
-        """The hash of each file, by name. One that cannot be read has the reason for its hash, so
-        that mending it counts as a change."""
+        """The hash of each file, by name: see `file_digest`."""
         return {name: self._known[str(path)][-1] for name, path in files.items()}
 
 
@@ -203,15 +199,3 @@ def _state(path: Path) -> list[int]:
     except OSError:
         return []
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
-def _digest(path: str) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        return f"{_UNREADABLE}{error.strerror}"
-
-
-def _is_hash(digest: str) -> bool:
-    return not digest.startswith(_UNREADABLE)

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 from pipeline.config import RunConfig
+from pipeline.photo_places import common_folder
 from pipeline.settings import changed_config
 from pipeline.stages import Route
 
@@ -27,6 +28,12 @@ class GivenPaths(BaseModel):
     files: tuple[Path, ...] = ()
     poses: Path | None = None
     intrinsics: Path | None = None
+
+    @property
+    def scene(self) -> Path:
+        """What a run is known by: the folder of its photographs without links in its path, or the
+        deepest one that holds all `files`; a video."""
+        return common_folder(self.files) if self.files else self.photos.resolve()
 
 
 class Change(BaseModel):

@@ -30,6 +30,7 @@ from pipeline.errors import PipelineError
 from pipeline.manifest import Hashes, Ingredients, Manifest, StageEntry, differences
 from pipeline.request import RunRequest
 from pipeline.run_lock import LOCK, is_lock_of, release_lock, take_lock
+from pipeline.scene_claim import check_hashed
 
 FORMAT = 1
 RUNS = Path("runs")
@@ -108,18 +109,7 @@ class RunDirectory:
         The same folder with more or other photographs is the same scene, and so is a folder that
         was moved with all its photographs; PipelineError for anything else.
         """
-        known = self.manifest
-        if known.scene:
-            if known.scene == str(scene):
-                same = not known.photos or bool(known.photos.keys() & photos.keys())
-            else:
-                same = known.photos.items() <= photos.items()
-            if not same:
-                raise PipelineError(
-                    "Another scene",
-                    f"{self.root} holds the run of {known.scene}, not of {scene}.",
-                    "Choose another folder with --out, or remove that run.",
-                )
+        check_hashed(self.root, self.manifest, scene, photos)
         self._update(lambda manifest: replace(manifest, scene=str(scene), photos=dict(photos)))
 
     @property

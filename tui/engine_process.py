@@ -48,12 +48,14 @@ from pipeline.events import ENDED, Record, RunChanged, StageChanged, Warned
 from pipeline.process_identity import ProcessIdentity
 from pipeline.request import RunRequest
 from pipeline.run_directory import RunDirectory
+from pipeline.scene_claim import check_scene
 from pipeline.stages import VIEWED_STAGE
 from pipeline.version import VERSION
 from tui.view_engine import look_on
 from viewer.access import Access
 
 SECONDS_FOR_ORPHANS = 20.0  # an old engine's worker may still be saving its checkpoint
+MOST_READ = 20  # photographs of a moved folder: whoever started the engine waits for it
 SECONDS_BETWEEN_PUBLISHING = 3600.0
 SECONDS_BETWEEN_LOOKS = 1.0  # at the run directory
 SLOW_CALLBACK_S = 0.05
@@ -79,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(look_on(request, serving, WORKER_COMMAND, handshake.ready))
             return 0
         with RunDirectory(request.out, VERSION, wait_s=SECONDS_FOR_ORPHANS) as directory:
+            # Before the first byte: a start that is refused leaves the run as it was.
+            check_scene(directory.root, directory.manifest, request.paths, MOST_READ)
             _log_into(directory.root / LOG)
             asyncio.run(_engine(directory, request, options, handshake))
     except PipelineError as error:

@@ -17,7 +17,9 @@ from pipeline.engine.deaths import last_lines
 from pipeline.engine.runtime import EngineFile, find_engine
 from pipeline.errors import PipelineError
 from pipeline.events import ENDED
-from pipeline.request import RunRequest
+from pipeline.request import GivenPaths, RunRequest
+from pipeline.run_directory import read_manifest
+from pipeline.scene_claim import check_scene
 from tui.client import EngineClient, EngineGone
 
 ENGINE_COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "tui.engine_process")
@@ -90,6 +92,18 @@ def start_engine(
             f"{request.out / 'engine.log'} may say why.",
         )
     return Started(engine, process)
+
+
+def refuse_other_photographs(root: Path, paths: GivenPaths) -> None:
+    """See, before anything is done to it, that a run directory is free or of these photographs.
+
+    Raises PipelineError where it holds the run of others.
+    """
+    try:
+        known = read_manifest(root)
+    except PipelineError:
+        return  # no run, a damaged one or not for us: the engine tells
+    check_scene(root, known, paths)
 
 
 def make_room(root: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.geometry.cameras import Camera
+from pipeline.photo_places import common_folder, folder_read
 from pipeline.products import RefusedPhoto
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
@@ -49,8 +50,7 @@ class PhotoSource:
                 "No photographs", "the list of files is empty", "name at least three photographs"
             )
         absolute = tuple(file.absolute() for file in files)
-        root = Path(os.path.commonpath([file.parent for file in absolute]))
-        return PhotoSource(root, absolute, intrinsics)
+        return PhotoSource(common_folder(absolute), absolute, intrinsics)
 
     @property
     def is_video(self) -> bool:
@@ -124,8 +124,7 @@ def photo_folder(root: Path) -> Path:
                 "give the folder that holds the photographs, or a video "
                 f"({', '.join(sorted(VIDEO_SUFFIXES))})",
             )
-        images = root / "images"
-        folder = images if images.is_dir() else root
+        folder = folder_read(root)
         with os.scandir(folder):
             return folder
     except OSError as error:

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from tui.commands.options import named_path
+
 QUICK = (
     "features.max_keypoints=2048",
     "radiance.minutes=1",
@@ -36,6 +38,10 @@ def demo(
     quick: Annotated[
         bool, typer.Option("--quick", help=f"In a few minutes: {', '.join(QUICK)}.")
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Run directory; runs/desk otherwise.", parser=named_path),
+    ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="No dashboard and no viewer.")] = (
         False
     ),
@@ -52,7 +58,7 @@ def demo(
     from pipeline.settings import load_settings
     from tui.address import FREE_PORT
     from tui.dashboard.start import can_show
-    from tui.launch import make_room
+    from tui.launch import make_room, refuse_other_photographs
     from tui.report_view import errors_in_short
     from tui.session import Manner, run_session
 
@@ -64,16 +70,17 @@ def demo(
             "The sample scene is part of the source checkout: clone the repository.",
         )
     settings = load_settings(assignments=QUICK if quick else [])
-    out = default_run_directory(scene)
-    request = RunRequest(paths=GivenPaths(photos=scene), out=out.absolute(), config=settings)
+    root = (out or default_run_directory(scene)).absolute()
+    request = RunRequest(paths=GivenPaths(photos=scene), out=root, config=settings)
+    refuse_other_photographs(root, request.paths)
     port = None if headless else FREE_PORT
     if not run_session(request, Manner(port=port, dashboard=can_show() and not headless)):
         return
-    make_room(request.out)  # a browser that looks on would keep the engine
+    make_room(root)  # a browser that looks on would keep the engine
     _make_truth(scene)
     print("\nComparing the results with the ground truth.", flush=True)
-    _show("Against the ground truth", errors_in_short(commands.compare(out, scene)))
-    _show_ways_on(out)
+    _show("Against the ground truth", errors_in_short(commands.compare(root, scene)))
+    _show_ways_on(root)
 
 
 def _make_truth(scene: Path) -> None:

@@ -29,16 +29,17 @@ def home() -> None:
 
 def request_for(photos: Path) -> RunRequest:
     """What `barfield run PHOTOS` asks for: a run of these photographs before keeps what was changed
-    while it went on. Raises PipelineError where that one goes on still."""
+    while it went on. Raises PipelineError where that one goes on still, or is of others."""
     from pipeline.request import GivenPaths, RunRequest
     from pipeline.run_directory import default_run_directory
     from tui.commands.run import kept_changes
-    from tui.launch import make_room
+    from tui.launch import make_room, refuse_other_photographs
 
     photos = photos.absolute()
     request = RunRequest(
         paths=GivenPaths(photos=photos), out=default_run_directory(photos).absolute()
     )
+    refuse_other_photographs(request.out, request.paths)
     make_room(request.out)
     changes = kept_changes(request.out, request.config, as_json=False)
     return request.model_copy(update={"changes": changes})

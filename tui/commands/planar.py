@@ -61,7 +61,7 @@ def planar(
     from pipeline.request import GivenPaths, RunRequest
     from pipeline.run_directory import RUNS
     from pipeline.settings import SettingsError, load_settings
-    from tui.launch import make_room
+    from tui.launch import make_room, refuse_other_photographs
     from tui.session import Manner, attachment_of, run_session
 
     try:
@@ -75,6 +75,7 @@ def planar(
     paths = GivenPaths(photos=file.parent, files=(file,))
     root = (out or RUNS / f"planar-{file.stem}").absolute()
     check_name(image, paths, root)
+    refuse_other_photographs(root, paths)
     make_room(root)
     changes = () if discard_changes else kept_changes(root, settings, as_json)
     request = RunRequest(

@@ -86,7 +86,7 @@ def run(
     from pipeline.request import RunRequest
     from pipeline.run_directory import default_run_directory
     from pipeline.settings import SettingsError, load_settings
-    from tui.launch import make_room
+    from tui.launch import make_room, refuse_other_photographs
     from tui.session import run_session
 
     try:
@@ -95,6 +95,7 @@ def run(
         raise WrongUsage(error.title, error.message, error.hint) from error
     paths = _given_paths(photos, poses, intrinsics)
     root = (out or default_run_directory(paths.photos)).absolute()
+    refuse_other_photographs(root, paths)
     make_room(root)
     changes = () if discard_changes else kept_changes(root, settings, as_json)
     request = RunRequest(
