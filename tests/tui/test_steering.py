@@ -87,7 +87,8 @@ def test_a_command_reaches_the_engine_and_its_answer_the_user(
             ("retry", "garden", "--from", "mapping", "--port", "8124"),
             "barfield view garden --port 8124",
         ),
-        (("resume", "garden", "--port", "8124", "--no-viewer"), "exclude each other"),
+        (("resume", "garden", "--port", "8124", "--no-viewer"), "--no-viewer exclude each other"),
+        (("resume", "garden", "--port", "8124", "--headless"), "--headless exclude each other"),
         (("set", "garden"), "Missing argument"),
     ],
 )

@@ -44,8 +44,12 @@ class StartOptions:
     as_json: bool
 
     def __post_init__(self) -> None:
-        if self.port is not None and self.no_viewer:
-            raise WrongUsage("Contradiction", "--port and --no-viewer exclude each other.")
+        for option, without_viewer in (
+            ("--no-viewer", self.no_viewer),
+            ("--headless", self.headless),
+        ):
+            if self.port is not None and without_viewer:
+                raise WrongUsage("Contradiction", f"--port and {option} exclude each other.")
 
     def manner(self) -> Manner:
         """The same for `run_session`, with the terminal that there is."""
