@@ -12,6 +12,7 @@ from tests.engine.troubled_worker import noted_in
 from tests.engine.watched_loop import held
 from tests.engine_runs import Host, stage_of, until, view_in
 from tests.fake_stages import DELAY_VARIABLE
+from tui.client import EngineClient
 
 FIRST_ITEM, ITEMS_BETWEEN = 3, 4
 # How an item can end its worker; what the stage's failure says; and what it says to try.
@@ -33,9 +34,9 @@ def test_a_worker_that_ends_in_any_way_is_a_failed_stage_and_a_retry_goes_on(
     for number, (fault, (why, hint)) in enumerate(FAULTS.items()):
         trouble.write_text(f"{fault} {FIRST_ITEM + number * ITEMS_BETWEEN}")
         if number == 0:
-            host.begin(photographs, run)
+            client = EngineClient(host.begin(photographs, run).socket)
         else:
-            assert host.call_here("retry", str(run)).code == 0
+            assert client.command({"op": "retry"}).ok
         until(lambda: not trouble.exists())
         view = view_in(run, "failed")
         stage = stage_of(view, "features")
@@ -48,7 +49,7 @@ def test_a_worker_that_ends_in_any_way_is_a_failed_stage_and_a_retry_goes_on(
         computed = numbers_in(noted_in(trouble))
         assert len(computed) - known <= PHOTOGRAPHS - stored, "what is stored is not made again"
         known, stored = len(computed), len(list(run.glob("features/??/*.arrays")))
-    assert host.call_here("retry", str(run)).code == 0
+    assert client.command({"op": "retry"}).ok
     view_in(run, "done")
     assert read_report(run)["registered"] == PHOTOGRAPHS - 1
     computed = numbers_in(noted_in(trouble))

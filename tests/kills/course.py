@@ -186,7 +186,7 @@ class Course:
             return set()  # there is no run yet
 
     def _kill_worker(self, engine: EngineFile, watch: Watch) -> None:
-        """The stage fails, the engine lives; then `retry`, or the same command again."""
+        """The stage fails, the engine lives until `retry`, or the same command again."""
         pid = engine.identity.pid
         workers = until(lambda: workers_of(pid) or gone(pid))
         if not isinstance(workers, dict):
@@ -207,7 +207,7 @@ class Course:
         self._account(Kill("worker", at), told, killed_at)
         self._look_through(quiet=False)
         if self._dice.random() < RETRY_SHARE:
-            called = self._host.call("retry", str(self._run))
+            called = self._host.call("retry", str(self._run), "--detach")
             if called.code != 0:
                 self._wrong(f"retry after a kill in {at}: {called.out}{called.err}")
         else:

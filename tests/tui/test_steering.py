@@ -165,27 +165,6 @@ def test_wrong_usage_is_json_where_json_was_asked_for(
     assert running.commands == []
 
 
-def test_an_engine_that_only_lingers_is_no_living_one(
-    photos_of_a_run: Path, barfield: Barfield
-) -> None:
-    root, lingering = photos_of_a_run, Play(steps=2, end="failed", quiet_s=60)
-    assert barfield("run", "garden", "--headless", play=lingering)[0] == 1
-    assert barfield("retry", "garden") == (0, "Done so.\n", "")  # the engine's, which stays
-    first = find_engine(root)
-    resume = ("resume", "garden", "--set", "matching.ratio=0.7")
-    code, out, _ = barfield(*resume, play=Play(steps=2, quiet_s=60))
-    assert code == 0 and "5 of 5 photographs" in out
-    assert [change.new for change in changes_of(root)] == [0.7]
-    second = find_engine(root)
-    assert first is not None and second is not None and first.engine != second.engine
-    code, _, err = barfield("retry", "garden")
-    assert code == 1 and "The run is done" in err
-    for _ in range(2):
-        code, out, err = barfield("stop", "garden")
-        assert (code, out) == (1, "") and "it is done" in err
-        until(lambda: find_engine(root) is None)
-
-
 def test_a_run_at_rest_goes_on_to_another_last_stage(
     photos_of_a_run: Path, barfield: Barfield
 ) -> None:

@@ -153,9 +153,7 @@ def retry(
         _retry_from(status_of(root), stage, yes, options)
         return
     status = status_of(root)
-    # The engine that saw the stage fail stays for a while, for this.
-    failed_just_now = status.engine is not None and status.state == "failed"
-    if _is_at_rest(status) and not failed_just_now:
+    if _is_at_rest(status):
         _go_on(status, [], None, options)
     else:
         _tell(status, {"op": "retry"}, options)
@@ -183,23 +181,25 @@ def ask_for_reruns(answer: Answer, as_json: bool) -> None:
 
 
 def _retry_from(status: RunStatus, stage: str, yes: bool, options: StartOptions) -> None:
-    """Run a stage and all after it again, by the engine that is there or by a new one."""
+    """Run a stage and all after it again, by the engine that is at work or by a new one."""
     from tui.client import EngineClient, EngineGone
+    from tui.launch import make_room
     from tui.retry_at_rest import begin_anew, stages_to_repeat
     from tui.runs import no_engine, status_of
 
-    if status.engine is None:
-        if status.elsewhere or status.state == "silent":
-            raise no_engine(status)
+    if _is_at_rest(status):
         request = _recorded_request(status.root)
         answer = stages_to_repeat(request, stage)
         if not answer.reruns:
             tell_answer(answer, options.as_json)
         if not yes:
             ask_for_reruns(answer, options.as_json)
+        make_room(status.root)
         begin_anew(status.root, request, stage)
         _start(request, options)
         return
+    if status.engine is None:
+        raise no_engine(status)
     _refuse_port(status, options)
     client = EngineClient(status.engine.socket)
     command = {"op": "retry", "stage": stage, "confirm": yes}
