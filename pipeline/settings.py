@@ -85,6 +85,15 @@ class _RouteRule(NamedTuple):
     then: JsonValue
 
 
+class _Cause(NamedTuple):
+    """Why a setting does nothing, in words. origin: of the cause, None where nobody asked for it.
+    change: what to change instead."""
+
+    origin: _Origin | None
+    words: str
+    change: str
+
+
 _RULES = (
     # Guided matching finds what a preview leaves out; without it, all keypoints are compared.
     _Rule("verification.guided", False, "matching.preview_keypoints", 0),
@@ -264,12 +273,13 @@ def _settled(config: RunConfig, origins: _Origins, route: Route) -> RunConfig:
     """
     for rule in _RULES:
         if parameter(config, rule.cause) == rule.when:
-            cause = _field_of(rule.cause), f"while {rule.cause} is {_shown(rule.when)}", rule.cause
-            config = _with_effect(config, origins, rule.effect, rule.then, *cause)
+            while_so = f"while {rule.cause} is {_shown(rule.when)}"
+            cause = _Cause(origins.get(_field_of(rule.cause)), while_so, rule.cause)
+            config = _with_effect(config, origins, rule.effect, rule.then, cause)
     for way in _ROUTE_RULES:
         if route == way.route:
-            cause = _ROUTE, f"with {way.option}", way.option
-            config = _with_effect(config, origins, way.effect, way.then, *cause)
+            cause = _Cause(origins.get(_ROUTE), f"with {way.option}", way.option)
+            config = _with_effect(config, origins, way.effect, way.then, cause)
     return config
 
 
@@ -278,22 +288,19 @@ def _with_effect(
     origins: _Origins,
     effect: str,
     then: JsonValue,
-    cause: tuple[str, str],
-    circumstance: str,
-    changeable: str,
+    cause: _Cause,
 ) -> RunConfig:
-    """The configuration where `effect` is `then`, because of what stands as `cause` among the
-    origins."""
+    """The configuration where `effect` is `then`."""
     value = parameter(config, effect)
     if value == then:
         return config
     stage, field = _field_of(effect)
-    asked, caused = origins.get((stage, field)), origins.get(cause)
-    if asked is not None and (caused is None or asked.rank >= caused.rank):
+    asked = origins.get((stage, field))
+    if asked is not None and (cause.origin is None or asked.rank >= cause.origin.rank):
         raise SettingsError(
             "Contradicting settings",
-            f"{asked.where}: {effect} = {_shown(value)} does nothing {circumstance}.",
-            f"Change {changeable}, or leave out {effect}.",
+            f"{asked.where}: {effect} = {_shown(value)} does nothing {cause.words}.",
+            f"Change {cause.change}, or leave out {effect}.",
         )
     section = getattr(config, stage).model_copy(update={field: then})
     return config.model_copy(update={stage: section})
